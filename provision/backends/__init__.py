@@ -1,0 +1,1 @@
+"""Pins to an environment on disk."""

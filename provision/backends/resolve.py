@@ -1,0 +1,184 @@
+"""From a plan and the user's packages to one lock, or to why they do not fit together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from provision.backends.lock_text import Locked, normalised, parse_lock, render_lock
+from provision.backends.source_only import contradicted, locked_exceptions, overrides
+from provision.backends.uv import Sources, Target, Uv, failed
+from provision.backends.uv_talk import cause_of, clean
+from provision.errors import ToolFailedError
+from provision.model.created import Denial
+from provision.model.matrix import SourceOnly
+from provision.model.plan import Pin, Plan
+from provision.model.versions import GlibcVersion
+
+_BUILD_TOOLS = "setuptools\nwheel\n"
+"""What the few exceptions without a wheel are built with; they are old enough to say nothing themselves."""
+
+_PLATFORMS = ("2.17", "2.28", *(f"2.{minor}" for minor in range(31, 41)))
+"""glibc versions for which uv knows a platform name (`--python-platform`, uv 0.9 to 0.13)."""
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """A lock, and what is needed to install it.
+
+    Attributes:
+        locked: every distribution, sorted by name.
+        sources: which of them have no wheel and are built.
+        build_tools: file with the lock of what builds them; None where nothing is built.
+    """
+
+    locked: tuple[Locked, ...]
+    sources: Sources
+    build_tools: Path | None = None
+
+
+def platform_name(glibc: GlibcVersion) -> str:
+    """Return uv's name of x86_64 Linux with a glibc: the newest it knows that is not newer."""
+    known = [GlibcVersion(text) for text in _PLATFORMS]
+    fitting = [version for version in known if version <= glibc]
+    return (
+        f"x86_64-manylinux_{(max(fitting, key=lambda version: version.parts) if fitting else known[0]).text}".replace(
+            ".", "_"
+        )
+    )
+
+
+def resolve(
+    uv: Uv, plan: Plan, target: Target, *, allow_source: bool, scratch: Callable[[], Path]
+) -> Resolution | Denial:
+    """Resolve the plan's pins together with the user's packages.
+
+    Args:
+        uv: the engine.
+        plan: its pins, its row's exceptions from "wheels only", and the request with the user's packages.
+        target: for which Python and platform.
+        allow_source: build from source what has no wheel, whatever it is.
+        scratch: gives a folder for files that uv reads.
+
+    Raises:
+        ToolFailedError: the network, the index or uv failed.
+    """
+    exceptions = () if allow_source else plan.row.source_only
+    if denial := _contradiction(plan, exceptions):
+        return denial
+    overriding = _written(scratch() / "overrides.txt", overrides(exceptions)) if exceptions else None
+    text = "".join(f"{line}\n" for line in (*(pin.requirement for pin in plan.pins), *plan.request.requirements))
+    sources = Sources(everything=allow_source)
+    exact = _exact(plan)
+    done = uv.resolve(text, target, sources, overriding, offline=True) if exact else None
+    # Where every distribution is fixed by an exact pin, the index has no say, and asking it takes half the time.
+    if done is None or not done.ok or not {item.name for item in parse_lock(done.stdout)} <= exact:
+        done = uv.resolve(text, target, sources, overriding)
+    if not done.ok:
+        return _explained(plan, done.stderr) or _raise(failed(done, "resolving"))
+    locked = sorted((*parse_lock(done.stdout), *locked_exceptions(exceptions)), key=lambda item: item.name)
+    sources = Sources(tuple(normalised(item.name) for item in exceptions), everything=allow_source)
+    return Resolution(tuple(locked), sources, _build_tools(uv, target, scratch()) if exceptions else None)
+
+
+def _exact(plan: Plan) -> set[str]:
+    """Return the names with an exact pin, empty where the user asks for anything in another way or for nothing."""
+    wanted = [Requirement(text) for text in plan.request.requirements]
+    if not wanted or not all(_is_exact(item) for item in wanted):
+        return set()
+    ours = [Requirement(pin.requirement) for pin in plan.pins]
+    return {normalised(item.name) for item in (*wanted, *ours) if _is_exact(item)}
+
+
+def _is_exact(requirement: Requirement) -> bool:
+    clauses = list(requirement.specifier)
+    return len(clauses) == 1 and clauses[0].operator == "==" and not clauses[0].version.endswith(".*")
+
+
+def _contradiction(plan: Plan, exceptions: Sequence[SourceOnly]) -> Denial | None:
+    wrong = contradicted(plan.request.requirements, exceptions)
+    if not wrong:
+        return None
+    asked = tuple(text for text, _ in wrong)
+    return Denial(
+        "conflict",
+        f"your packages do not fit {plan.row.distribution} {plan.row.release} on Python {plan.python.series}",
+        tuple(f"you ask for {text}; the plan has {item.name}=={item.version}: {item.why}" for text, item in wrong),
+        f"loosen {' and '.join(f'`{text}`' for text in asked)}, or choose another release",
+        asked,
+        tuple(Pin(f"{item.name}=={item.version}", item.why) for _, item in wrong),
+    )
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _build_tools(uv: Uv, target: Target, folder: Path) -> Path:
+    done = uv.resolve(_BUILD_TOOLS, target, Sources(), None, offline=True)
+    if not done.ok:
+        done = uv.resolve(_BUILD_TOOLS, target, Sources(), None)
+    if not done.ok:
+        raise failed(done, "resolving the build tools")
+    remark = "what the packages without a wheel are built with"
+    return _written(folder / "build-tools.txt", render_lock(parse_lock(done.stdout), (remark,)))
+
+
+def _raise(error: ToolFailedError) -> Denial:
+    raise error
+
+
+def _explained(plan: Plan, stderr: str) -> Denial | None:
+    """Return uv's refusal in our terms; None where it failed for another reason."""
+    code = cause_of(stderr)
+    if code not in ("conflict", "package-not-found", "no-wheel"):
+        return None
+    text = clean(stderr)
+    asked = tuple(item for item in plan.request.requirements if _named(Requirement(item).name, text))
+    pins = tuple(pin for pin in plan.pins if _named(Requirement(pin.requirement).name, text))
+    if code != "conflict" and not asked and not plan.request.requirements:
+        # Our own pins are not on the index: that is a broken promise of the matrix or the index, no answer.
+        return None
+    release = f"{plan.row.distribution} {plan.row.release}"
+    shown = " and ".join(f"`{item}`" for item in asked)
+    if code == "package-not-found":
+        what = "the package index does not have a package that was asked for"
+        hint = f"check the name: {shown}" if asked else "check the names of the packages"
+    elif code == "no-wheel":
+        what = f"a package has no wheel for Python {plan.python.series} on this platform"
+        hint = "ask for another version of it, or allow building from source: --allow-source"
+    elif not plan.request.requirements:
+        what = f"the packages of {release} contradict each other on this index"
+        hint = "report this: the matrix row of this release needs a pin"
+    else:
+        what = f"your packages do not fit {release} on Python {plan.python.series}"
+        loosen = f"loosen {shown}" if asked else "loosen one of your packages"
+        hint = f"{loosen}, or choose another release: `tfgpu-provision matrix list`"
+    why = (
+        *(f"you ask for {item}" for item in asked),
+        *(f"the plan has {pin.requirement}: {pin.why}" for pin in pins),
+        *_cause(text),
+    )
+    return Denial(code, what, why, hint, asked, pins)
+
+
+def _named(name: str, text: str) -> bool:
+    pattern = re.sub(r"[-_.]+", "[-_.]+", re.escape(name).replace(r"\-", "-").replace(r"\.", "."))
+    return re.search(rf"(?<![\w-]){pattern}(?![\w-])", text, re.IGNORECASE) is not None
+
+
+def _cause(text: str) -> tuple[str, ...]:
+    """Return uv's derivation without its frame: from ``cause:`` to the hints."""
+    lines = []
+    for line in text.splitlines():
+        stripped = line.strip()
+        if stripped.startswith("hint:"):
+            break
+        if stripped and not stripped.startswith(("error:", "Using Python")):
+            lines.append(stripped.removeprefix("cause: "))
+    return tuple(lines)

@@ -1,0 +1,1 @@
+"""Typer commands: parse, one workflow, render, exit code."""

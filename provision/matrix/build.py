@@ -1,0 +1,233 @@
+"""Checked values → the typed matrix; what only shows when tables are laid side by side is checked here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from provision.matrix.reader import Entry
+from provision.matrix.shape import RELEASE_KEY
+from provision.matrix.tree import Problems
+from provision.model.facts import Evidence
+from provision.model.matrix import (
+    Constraint,
+    CudaFamily,
+    DriverBranch,
+    Fault,
+    GpuGeneration,
+    LibrarySet,
+    Matrix,
+    PtxModules,
+    Row,
+    SearchPath,
+    SourceOnly,
+    Unserved,
+    WheelPin,
+)
+from provision.model.versions import TfVersion
+
+CLAIMS = ("python", "build", "cudnn", "cpu", "gate", "optional", "arch", "search", "xla", "constraints", "sets")
+"""Claim groups of a row; each needs its evidence."""
+
+_RELEASE = re.compile(RELEASE_KEY, re.ASCII)
+
+
+class Builder:
+    """Builds one matrix from the values of its file."""
+
+    def __init__(self, root: Entry, problems: Problems) -> None:
+        self._root = root
+        self._problems = problems
+        self._evidence = {
+            name: Evidence(name, entry["kind"], entry["source"], entry["date"], entry.get("how", ""))
+            for name, entry in root["evidence"].items()
+        }
+
+    def matrix(self, path: str, digest: str) -> Matrix | None:
+        """Return the whole matrix, or None where anything in the file is wrong."""
+        sets = {name: self._set(name, entry) for name, entry in self._root["sets"].items()}
+        rows = [self._row(key, entry, sets) for key, entry in self._root["releases"].items()]
+        found = [row for row in rows if row is not None]
+        self._no_release_twice(found)
+        unserved = tuple(self._unserved(name, entry) for name, entry in self._root["unserved"].items())
+        if self._problems:
+            return None
+        isa = self._root["ptx_isa"]
+        return Matrix(
+            path=path,
+            digest=digest,
+            rows=tuple(sorted(found, key=lambda row: (row.release.release, row.distribution))),
+            sets=sets,
+            families={
+                major: CudaFamily(major, entry["linux"], entry["windows"], self._cited(entry))
+                for major, entry in self._root["cuda_families"].items()
+            },
+            branches=tuple(
+                DriverBranch(branch, entry["cuda"], entry.get("windows"), self._cited(entry))
+                for branch, entry in sorted(self._root["driver_branches"].items())
+            ),
+            ptx_isa=dict(isa["cuda"]),
+            ptx_isa_evidence=self._cited(isa),
+            generations={
+                capability: GpuGeneration(
+                    capability,
+                    entry["architecture"],
+                    entry.get("first_cuda"),
+                    entry.get("last_cuda"),
+                    entry.get("first_branch"),
+                    entry.get("last_branch"),
+                    self._cited(entry),
+                )
+                for capability, entry in self._root["gpus"].items()
+            },
+            unserved=unserved,
+        )
+
+    def _cited(self, entry: Mapping[str, Any]) -> Evidence:
+        return self._evidence[entry["evidence"]]
+
+    def _set(self, name: str, entry: Entry) -> LibrarySet:
+        where = f"sets.{name}"
+        first, last = entry["gpus"][0], entry["gpus"][-1] if len(entry["gpus"]) > 1 else None
+        if last is not None and last < first:
+            self._problems.add(entry.lines["gpus"], f"{where}.gpus: {last} is older than {first}")
+        pins = [self._pin(where, pin, version, entry) for pin, version in entry["pins"].items()]
+        return LibrarySet(
+            ident=name,
+            cuda=entry["cuda"],
+            cudnn=entry["cudnn"],
+            pins=tuple(pin for pin in pins if pin is not None),
+            sass=entry["sass"],
+            ptx=entry["ptx"],
+            first_cc=first,
+            last_cc=last,
+            ptxas=entry.get("ptxas"),
+            libdevice=entry.get("libdevice"),
+            evidence=self._cited(entry),
+            note=entry.get("note", ""),
+        )
+
+    def _pin(self, where: str, name: str, version: str, entry: Entry) -> WheelPin | None:
+        wheels = self._root["wheels"]
+        major = version.split(".", maxsplit=1)[0]
+        wheel = wheels.get(f"{name} {major}") or wheels.get(name)
+        if wheel is None and not {name, f"{name} {major}"} & wheels.lines.keys():
+            line = entry["pins"].lines[name]
+            self._problems.add(line, f"{where}.pins: wheels has no entry for {name} (or {name} {major})")
+        if wheel is None:
+            return None
+        return WheelPin(name, version, {soname: f"{wheel['folder']}/{soname}" for soname in wheel["libraries"]})
+
+    def _row(self, key: str, entry: Entry, sets: Mapping[str, LibrarySet]) -> Row | None:
+        where, line = f"releases.{key}", self._root["releases"].lines[key]
+        named = _RELEASE.fullmatch(key)
+        try:
+            release = TfVersion(named["release"] if named else "")
+        except ValueError:
+            self._problems.add(line, f"{where}: not a version: {key}")
+            return None
+        code = self._root["code"][entry["code"]]
+        search = self._root["search_paths"][entry["search"]]
+        row = Row(
+            release=release,
+            distribution=named["distribution"] if named else "",
+            released=entry["released"],
+            pythons=entry["pythons"],
+            platform=entry["platform"],
+            glibc=entry["glibc"],
+            cpu_features=entry["cpu"],
+            cuda=entry["cuda"],
+            cudnn=entry["cudnn"],
+            gate=self._root["gates"][entry["gate"]],
+            optional=dict(self._root["optional"][entry["optional"]]) if "optional" in entry else {},
+            sass=code["sass"],
+            ptx=code.get("ptx", ()),
+            ptx_modules=tuple(_modules(item) for item in code.get("modules", ())),
+            search=SearchPath(search["kind"], search["origin"], search.get("nvidia", ())),
+            aliases=dict(self._root["aliases"][entry["aliases"]]) if "aliases" in entry else {},
+            xla_finds_wheels=entry["xla_finds_wheels"],
+            constraints=tuple(self._constraint(name) for name in entry.get("constraints", ())),
+            source_only=tuple(self._source_only(name) for name in entry.get("source_only", ())),
+            faults=tuple(self._fault(name) for name in entry.get("faults", ())),
+            sets=tuple(sets[name] for name in entry["sets"]),
+            evidence=self._claims(where, entry),
+            line=line,
+        )
+        self._check_row(where, row, entry)
+        return row
+
+    def _claims(self, where: str, entry: Entry) -> dict[str, Evidence]:
+        """Return claim group → evidence; ``{wheel}`` in a source stands for the wheel of the row that was opened."""
+        named = self._root["claims"][entry["claims"]]
+        for group in CLAIMS:
+            if group not in named and (group not in ("optional", "constraints") or group in entry):
+                self._problems.add(entry.lines["claims"], f"{where}: no evidence for its claim {group}")
+        found = {group: self._evidence[name] for group, name in named.items()}
+        return {
+            group: replace(evidence, source=evidence.source.replace("{wheel}", entry["wheel"]))
+            if "{wheel}" in evidence.source
+            else evidence
+            for group, evidence in found.items()
+        }
+
+    def _check_row(self, where: str, row: Row, entry: Entry) -> None:
+        if row.pythons != tuple(sorted(row.pythons)):
+            self._problems.add(entry.lines["pythons"], f"{where}.pythons: oldest first")
+        expected = f"{row.distribution.replace('-', '_')}-{row.release}-"
+        if not entry["wheel"].startswith(expected) or row.platform.split(".")[0] not in entry["wheel"]:
+            self._problems.add(entry.lines["wheel"], f"{where}.wheel: not a wheel of this release and platform")
+        line = entry.lines["sets"]
+        for library_set in row.sets:
+            for soname in row.gate:
+                if library_set.provider(soname) is None and library_set.provider(row.aliases.get(soname, "")) is None:
+                    message = f"{where}: set {library_set.ident} has no wheel with {soname}, nor with an alias of it"
+                    self._problems.add(line, message)
+            if library_set.cudnn.major != row.cudnn.major or library_set.cudnn < row.cudnn:
+                message = f"{where}: cuDNN {library_set.cudnn} of set {library_set.ident} cannot serve a build with"
+                self._problems.add(line, f"{message} cuDNN {row.cudnn} (same major, minor not lower)")
+            if library_set.cuda.major != row.cuda.major or library_set.cuda < row.cuda:
+                message = f"{where}: CUDA {library_set.cuda} of set {library_set.ident} cannot serve a build with"
+                self._problems.add(line, f"{message} CUDA {row.cuda} (same major, not older)")
+
+    def _no_release_twice(self, rows: list[Row]) -> None:
+        seen: dict[tuple[str, TfVersion], Row] = {}
+        for row in rows:
+            first = seen.setdefault((row.distribution, row.release), row)
+            if first is not row:
+                message = f"releases: {row.requirement} is the release of line {first.line} again"
+                self._problems.add(row.line, message)
+
+    def _constraint(self, name: str) -> Constraint:
+        entry = self._root["constraints"][name]
+        return Constraint(entry["requirement"], entry["why"], self._cited(entry))
+
+    def _source_only(self, name: str) -> SourceOnly:
+        entry = self._root["source_only"][name]
+        return SourceOnly(entry["name"], entry["version"], entry["sha256"], entry["why"], self._cited(entry))
+
+    def _fault(self, name: str) -> Fault:
+        entry = self._root["faults"][name]
+        avoid = entry.get("avoid", False)
+        handled, sets = entry.get("handled", ""), entry.get("sets", ())
+        return Fault(entry["code"], entry["what"], handled, avoid, self._cited(entry), sets)
+
+    def _unserved(self, name: str, entry: Entry) -> Unserved:
+        return Unserved(
+            ident=name,
+            title=entry["title"],
+            releases=entry.get("releases", ""),
+            distribution=entry.get("distribution", ""),
+            system=entry.get("system", ""),
+            machine=entry.get("machine", ""),
+            min_cc=entry.get("min_cc"),
+            why=entry["why"],
+            instead=entry["instead"],
+            evidence=self._cited(entry),
+            line=self._root["unserved"].lines[name],
+        )
+
+
+def _modules(entry: Entry) -> PtxModules:
+    return PtxModules(entry["target"], entry["isa"], entry.get("count"), entry.get("native"))

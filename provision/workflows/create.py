@@ -1,0 +1,100 @@
+"""create: read the machine and the matrix, decide, and have it built."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from provision.backends.interpreter import given
+from provision.backends.places import resolve_target
+from provision.backends.requirements import check_all, read_file
+from provision.errors import UsageError
+from provision.host import find_interpreters
+from provision.model.created import CreateOutcome, CreateResult
+from provision.model.plan import Refusal
+from provision.model.progress import Observer, Silent
+from provision.plan import decide
+from provision.system import System
+from provision.workflows.common import host_for, load_matrix
+from provision.workflows.create_work import CreateOptions, Stopwatch, Work
+from provision.workflows.plan import make_request
+from provision.workflows.settings import Settings, load_settings
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+
+__all__ = ["CreateOptions", "create", "named_path"]
+
+
+def create(system: System, folder: Path, options: CreateOptions, observer: Observer | None = None) -> CreateResult:
+    """Create an environment, or say why not.
+
+    Args:
+        system: the door.
+        folder: where one stands: paths and ``[tool.tfgpu]`` are relative to it.
+        options: what the user typed.
+        observer: told what happens.
+
+    Raises:
+        UsageError, InvalidFileError: a value or file that cannot be used; nothing was touched.
+        ToolFailedError: uv, the network or the disk failed, or another create works on the path (``busy``); nothing
+            that existed was changed.
+        RolledBackError: the new environment failed its verification; everything is as it was before.
+        NotRolledBackError: what was begun could not be undone; the next create of the path cleans up.
+    """
+    watch = observer or Silent()
+    clock = Stopwatch()
+    target = resolve_target(options.path, folder)
+    watch.step("reading the machine and the matrix")
+    with clock.stage("detect"):
+        settings = load_settings(folder)
+        packages = _packages(settings, folder, options)
+        explicit = Path(options.python) if options.python and "/" in options.python else None
+        # Reading the machine waits for child processes, reading the matrix does not.
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            reading = pool.submit(host_for, system, options.for_)
+            finding = pool.submit(lambda: (given(system, explicit),) if explicit else find_interpreters(system))
+            matrix = load_matrix(options.matrix_file, settings)
+        pythons = tuple(finding.result())
+        host = reading.result()
+        if not host.described:
+            host = dataclasses.replace(host, pythons=pythons)
+        python = pythons[0].version.text if explicit else options.python
+        request = make_request(settings, tf=options.tf, python=python)
+        request = dataclasses.replace(request, requirements=packages)
+    with clock.stage("plan"):
+        decision = decide(request, host, matrix)
+    if isinstance(decision, Refusal):
+        return CreateResult(CreateOutcome.REFUSED, str(target), refusal=decision, seconds=clock.seconds)
+    work = Work(system, options, target, decision, matrix, pythons, watch, clock)
+    return work.dry_run() if options.dry_run else work.create()
+
+
+def _packages(settings: Settings, folder: Path, options: CreateOptions) -> tuple[str, ...]:
+    """Return every package of the user's, from settings, options and files, each once."""
+    packages = [
+        *check_all(settings.strings("requirements"), "[tool.tfgpu] requirements"),
+        *check_all(options.with_, "--with"),
+    ]
+    for file in options.requirement_files:
+        packages += read_file(folder / file)
+    return tuple(dict.fromkeys(packages))
+
+
+def named_path(name: str) -> str:
+    """Return where the environment of a name lives: in the user's data folder.
+
+    Raises:
+        UsageError: ``bad-name`` for a name that is not made of letters, digits, ``.``, ``_`` and ``-``.
+    """
+    if not _NAME.match(name):
+        raise UsageError(
+            f"{name[:60]!a} cannot be the name of an environment",
+            code="bad-name",
+            why=("a name has letters, digits, '.', '_' and '-', begins with a letter or digit, and has at most 64",),
+            hint="choose another name, or give a PATH",
+        )
+    import platformdirs  # noqa: PLC0415 - only who names an environment pays for it
+
+    return str(platformdirs.user_data_path("tfgpu-provision", appauthor=False) / "environments" / name)

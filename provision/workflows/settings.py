@@ -1,0 +1,102 @@
+"""Settings of the project one stands in: ``[tool.tfgpu]`` in the nearest pyproject.toml."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from provision.errors import InvalidFileError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_KNOWN: dict[str, type] = {"tf": str, "python": str, "matrix": str, "requirements": list}
+_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the project's ``[tool.tfgpu]`` says; empty where there is none.
+
+    Paths are relative to the folder of the pyproject.toml, which is ``base``.
+    """
+
+    base: Path | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def text(self, key: str) -> str | None:
+        """Return a string setting."""
+        value = self.values.get(key)
+        return value if isinstance(value, str) else None
+
+    def path(self, key: str) -> Path | None:
+        """Return a setting that names a file, made absolute."""
+        text = self.text(key)
+        return self.base / text if text and self.base else None
+
+    def strings(self, key: str) -> tuple[str, ...]:
+        """Return a list-of-strings setting."""
+        return tuple(self.values.get(key, ()))
+
+
+def load_settings(folder: Path) -> Settings:
+    """Read the nearest pyproject.toml at or above ``folder``; raises InvalidFileError for one that is wrong."""
+    for parent in (folder, *folder.parents):
+        path = parent / "pyproject.toml"
+        try:
+            if not path.is_file():
+                continue
+            with path.open("rb") as stream:
+                raw = stream.read(_LIMIT + 1)
+        except OSError:
+            continue
+        return _parse(path, raw)
+    return Settings()
+
+
+def _too_large(path: Path) -> InvalidFileError:
+    return InvalidFileError(
+        f"{path.name} is larger than {_LIMIT} bytes", code="invalid-settings", why=(str(path),), hint="correct the file"
+    )
+
+
+def _parse(path: Path, raw: bytes) -> Settings:
+    try:
+        if len(raw) > _LIMIT:
+            raise _too_large(path)
+        table = tomllib.loads(raw.decode("utf-8")).get("tool", {})
+        table = table.get("tfgpu", {}) if isinstance(table, dict) else {}
+    except ValueError as error:
+        raise InvalidFileError(
+            f"{path.name} cannot be read",
+            code="invalid-settings",
+            why=(f"{path}: {error}",),
+            hint="correct the file, or run the command in another folder",
+        ) from error
+    if not isinstance(table, dict):
+        table = {"tfgpu": table}
+    wrong = [f"{path}: [tool.tfgpu] {complaint}" for complaint in _complaints(table)]
+    if wrong:
+        raise InvalidFileError(
+            "[tool.tfgpu] is wrong",
+            code="invalid-settings",
+            why=tuple(wrong),
+            hint=f"known settings: {', '.join(sorted(_KNOWN))}",
+        )
+    return Settings(path.parent, table)
+
+
+def _complaints(table: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in table.items():
+        kind = _KNOWN.get(key)
+        if kind is None:
+            yield f"{key}: not a setting"
+        elif not isinstance(value, kind):
+            yield f"{key}: must be a {kind.__name__}"
+        elif isinstance(value, list) and not all(isinstance(item, str) for item in value):
+            yield f"{key}: every entry must be a str"

@@ -1,0 +1,125 @@
+"""What `verify` knows about an environment before anything of it runs."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from provision.model.matrix import LibrarySet, Matrix, Row
+from provision.model.versions import TfVersion
+from provision.probes.environment import Installed, Inventory
+from provision.system import System
+from provision.verify.answer import Premises
+
+_LIBRARIES = re.compile(
+    r"lib(cuda|cublas|cudnn|cufft|cupti|curand|cusolver|cusparse|nccl|nvrtc|nvJitLink|nvshmem)\w*\.so(\.\d+)*\Z"
+)
+
+
+def premises_of(system: System, seen: Inventory, row: Row | None, library_set: LibrarySet | None) -> Premises:
+    """Return the premises: what is installed, from files alone."""
+    package = seen.tensorflow[0] if seen.tensorflow else None
+    site = package.parent.parent if package and package.name == "__init__.py" else seen.env.site_packages
+    chosen = _distribution(seen, site)
+    others = tuple(
+        f"{item.name} {item.version}" for item in seen.tensorflow_distributions if item is not chosen and item.folder
+    )
+    return Premises(
+        prefix=str(seen.env.prefix),
+        site_packages=str(site),
+        managed=seen.env.managed,
+        tensorflow=chosen.version if chosen else None,
+        distribution=chosen.name if chosen else None,
+        others=others,
+        shadow=_shadow(package, chosen),
+        user_site=bool(seen.user_site),
+        cuda_build=_cuda_build(system, site),
+        wheels={name: version for name, version in seen.versions.items() if name.startswith("nvidia-")},
+        files=_library_files(system, seen, site),
+        row=row,
+        library_set=library_set,
+        real_roots=tuple(str(Path(root).resolve()) for root in (site, seen.env.prefix)),
+    )
+
+
+def framework_file(seen: Inventory, premises: Premises) -> Path | None:
+    """Return libtensorflow_framework of the environment; conda-forge keeps it in the environment's own lib."""
+    for name in ("libtensorflow_framework.so.2", "libtensorflow_framework.so.1"):
+        for folder in (Path(premises.site_packages) / "tensorflow", Path(seen.env.prefix) / "lib"):
+            if (folder / name).is_file():
+                return folder / name
+    return None
+
+
+def find_row(seen: Inventory, matrix: Matrix) -> Row | None:
+    """Return the matrix row of the installed release, None where there is none."""
+    chosen = _distribution(seen, None)
+    if chosen is None:
+        return None
+    try:
+        release = TfVersion(chosen.version.replace("_", "-"))
+    except ValueError:
+        return None
+    # tensorflow and tensorflow-gpu of one release are the same build under two names.
+    return matrix.row(release, chosen.name) or matrix.row(release)
+
+
+def find_set(row: Row, versions: Mapping[str, str]) -> LibrarySet | None:
+    """Return the set of the row whose wheels are the ones installed, None where they are a mixture of their own."""
+    for library_set in row.sets:
+        if all(versions.get(pin.name) == pin.version for pin in library_set.pins):
+            return library_set
+    return None
+
+
+def _distribution(seen: Inventory, site: PurePosixPath | None) -> Installed | None:
+    """Return the distribution that the import finds: the one beside the package, GPU names before CPU ones."""
+    ranked = sorted(seen.tensorflow_distributions, key=lambda item: "cpu" in item.name)
+    beside = [item for item in ranked if site and PurePosixPath(item.folder) == site]
+    return next(iter(beside or ranked), None)
+
+
+def _shadow(package: PurePosixPath | None, chosen: Installed | None) -> str | None:
+    if package is None:
+        return None
+    if package.name == "tensorflow.py":
+        return str(package)
+    if chosen and package.parent.parent != PurePosixPath(chosen.folder):
+        return str(package.parent)
+    return None
+
+
+def _cuda_build(system: System, site: PurePosixPath) -> bool | None:
+    """Read ``is_cuda_build`` out of build_info.py, as text: it is a literal table in every release."""
+    try:
+        text = system.read_text(str(site / "tensorflow/python/platform/build_info.py"))
+        tree = ast.parse(text)
+    except (OSError, SyntaxError, ValueError):
+        return None
+    for node in ast.walk(tree):
+        pairs: list[tuple[ast.expr | None, ast.expr]] = []
+        if isinstance(node, ast.Dict):
+            pairs = list(zip(node.keys, node.values, strict=True))
+        elif isinstance(node, ast.Tuple) and len(node.elts) == 2:  # noqa: PLR2004 - a key and its value
+            pairs = [(node.elts[0], node.elts[1])]
+        for key, value in pairs:
+            if isinstance(key, ast.Constant) and key.value == "is_cuda_build" and isinstance(value, ast.Constant):
+                return bool(value.value)
+    return None
+
+
+def _library_files(system: System, seen: Inventory, site: PurePosixPath) -> Mapping[str, str]:
+    """Return SONAME to path for every CUDA library that the environment brings; our own links are not among them."""
+    found: dict[str, str] = {}
+    for folder, pattern in ((site, "nvidia/*/lib/lib*.so*"), (seen.env.prefix / "lib", "lib*.so*")):
+        if folder != site and seen.env.kind != "conda":
+            continue
+        for path in system.glob(str(folder), pattern):
+            name = PurePosixPath(path).name
+            if not _LIBRARIES.match(name) or (folder == site and Path(path).is_symlink()):
+                continue
+            root = site if path.startswith(f"{site}/") else seen.env.prefix
+            found.setdefault(name, str(PurePosixPath(path).relative_to(root)))
+    return found

@@ -1,0 +1,171 @@
+"""The stages of `verify`: each asks its probe inside the environment and lets its judge decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from provision.matrix import peaks_of
+from provision.model.host import HostFacts
+from provision.model.matrix import Row
+from provision.model.verdict import Level, Stage
+from provision.model.versions import ComputeCapability
+from provision.probes.environment import Inventory
+from provision.probes.hygiene import GuestEnviron, bare_environ
+from provision.probes.launcher import run_probe
+from provision.system import System
+from provision.verify.answer import Premises, Said
+from provision.verify.causes import Cause
+from provision.verify.compute import judge_compute
+from provision.verify.device import judge_device
+from provision.verify.gate import failed, judge_gate, precondition
+from provision.verify.imports import judge_import
+from provision.verify.perf import CardPeaks, judge_perf
+from provision.verify.train import judge_train
+from provision.workflows.verify_premises import framework_file
+
+LIMITS: Mapping[Level, float] = {
+    Level.GATE: 120.0,
+    Level.IMPORT: 300.0,
+    Level.DEVICE: 300.0,
+    Level.COMPUTE: 1200.0,
+    Level.TRAIN: 1200.0,
+    Level.PERF: 900.0,
+}
+"""Seconds per stage; generous, because compiling PTX on first use can take many minutes."""
+
+GPUS_PER_LIMIT = 4
+"""The limits are for so many GPUs: every one is measured in turn, and all of them start first."""
+
+PTX_FACTOR = 4.0
+"""Longer limits where the driver compiles TensorFlow's kernels: "30 minutes or longer" says TensorFlow of it. Every
+stage may pay again, since the driver's cache of 256 MiB (before branch 530) is smaller than what comes out."""
+
+ALL_REDUCE = 180.0
+"""Seconds for the sum over several GPUs; it takes a few where it works and for ever where it does not."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every stage of one run needs."""
+
+    system: System
+    seen: Inventory
+    premises: Premises
+    environ: GuestEnviron
+    host: HostFacts | None
+    timeout: float | None
+    patience: float = 1.0
+
+    def ask(
+        self,
+        level: Level,
+        probe: str,
+        arguments: Mapping[str, Any],
+        environ: Mapping[str, str] | None = None,
+        limit: float | None = None,
+    ) -> Said:
+        """Run one probe under its time limit: the user's; or its own or the level's, longer by the run's patience."""
+        answer = run_probe(
+            self.system,
+            Path(self.seen.env.python),
+            probe,
+            arguments,
+            timeout=self.timeout or (limit or LIMITS[level]) * self.patience,
+            environ=self.environ.values if environ is None else environ,
+        )
+        return Said(answer.data, answer.failure, answer.completed.stderr, answer.completed.seconds)
+
+
+def patience(device: Stage, row: Row | None) -> float:
+    """Return how many times longer the stages after the device list may take: many GPUs, kernels made on first use.
+
+    Args:
+        device: the device stage.
+        row: the matrix row, whose machine code tells of releases up to 2.9, which do not warn.
+    """
+    listed = device.data.get("listed") or ()
+    factor = float(max(1, -(-len(listed) // GPUS_PER_LIMIT)))
+    compiled = device.data.get("compiles_ptx") or any(_has_no_machine_code(item, row) for item in listed)
+    return factor * PTX_FACTOR if compiled else factor
+
+
+def _has_no_machine_code(item: Mapping[str, Any], row: Row | None) -> bool:
+    """Whether no machine code in the release runs on a listed GPU: of the same major, at most of its minor."""
+    capability = ComputeCapability.parse(str(item.get("compute_capability") or ""))
+    if capability is None or row is None or not row.sass:
+        return False
+    return not any(code.major == capability.major and code <= capability for code in row.sass)
+
+
+def _gate(run: Run) -> Stage:
+    blocked = precondition(run.premises)
+    framework = framework_file(run.seen, run.premises)
+    if blocked is None and framework is None:
+        blocked = Cause(
+            "framework-missing",
+            "libtensorflow_framework.so.2 is not in the environment",
+            "install TensorFlow again; only its Linux x86_64 wheels can be verified",
+        )
+    if blocked is not None:
+        return failed(Level.GATE, blocked, Said(None))
+    arguments = {"framework": str(framework), "seconds": (run.timeout or LIMITS[Level.GATE]) / 2}
+    user = run.ask(Level.GATE, "gate", arguments)
+    bare = run.ask(Level.GATE, "gate", arguments, bare_environ())
+    return judge_gate(run.premises, user, bare)
+
+
+def _import(run: Run) -> Stage:
+    # Hidden GPUs keep a sick driver out of a question that is not about it.
+    environ = {**run.environ.values, "CUDA_VISIBLE_DEVICES": "-1"}
+    return judge_import(run.premises, run.ask(Level.IMPORT, "import_check", {}, environ))
+
+
+def _device(run: Run) -> Stage:
+    said = run.ask(Level.DEVICE, "device", {})
+    unhidden = None
+    if not said.get("listed") and "CUDA_VISIBLE_DEVICES" in run.environ.values:
+        # Asked again without the variable: it explains what the first answer means, it never proves anything.
+        environ = {name: value for name, value in run.environ.values.items() if name != "CUDA_VISIBLE_DEVICES"}
+        unhidden = run.ask(Level.DEVICE, "device", {}, environ)
+    return judge_device(said, run.host, unhidden)
+
+
+def _compute(run: Run) -> Stage:
+    return judge_compute(run.premises, run.ask(Level.COMPUTE, "compute", {}))
+
+
+def _train(run: Run) -> Stage:
+    said = run.ask(Level.TRAIN, "train", {})
+    several = len(said.get("names") or ()) > 1
+    return judge_train(run.premises, said, run.ask(Level.TRAIN, "allreduce", {}, limit=ALL_REDUCE) if several else None)
+
+
+def _perf(run: Run) -> Stage:
+    said = run.ask(Level.PERF, "perf", {})
+    models = [(device.get("model"), device.get("compute_capability")) for device in said.get("listed") or ()]
+    gpus = (run.host.gpus.value or ()) if run.host else ()
+    return judge_perf(said, [_peaks(name, capability) for name, capability in models], gpus)
+
+
+def _peaks(name: str | None, capability: str | None) -> CardPeaks | None:
+    if not name:
+        return None
+    found = peaks_of(name, ComputeCapability.parse(capability or ""))
+    if found is None:
+        return None
+    tflops = {"float32": found.fp32, "tf32": found.tf32, "float16": found.fp16, "bfloat16": found.bf16}
+    return CardPeaks(found.name, tflops, found.bandwidth, found.certainty.value, found.source)
+
+
+STAGES: Mapping[Level, Callable[[Run], Stage]] = {
+    Level.GATE: _gate,
+    Level.IMPORT: _import,
+    Level.DEVICE: _device,
+    Level.COMPUTE: _compute,
+    Level.TRAIN: _train,
+    Level.PERF: _perf,
+}
+"""How each level is run."""

@@ -1,0 +1,29 @@
+"""Fixtures that every folder of tests may use."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "fakedriver"))
+import build as fakedriver_build
+
+# A shell starts what it puts in the background deaf to Ctrl-C, and children inherit that: the tests that press it
+# would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def fake_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a fake libcuda.so.1 and libnvidia-ml.so.1; give it to a child as LD_LIBRARY_PATH.
+
+    What the driver says is described by the child's environment variables, see ``fakedriver/fake_driver.c``. Skips
+    where there is no C compiler.
+    """
+    if fakedriver_build.compiler() is None:
+        pytest.skip("no C compiler on PATH to build the fake driver")
+    return fakedriver_build.build(tmp_path_factory.mktemp("fake-driver"))
