@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from provision import __version__
-from provision.backends.lock_text import Locked, parse_lock, render_lock
 from provision.errors import ProvisionError
+from provision.lock.requirements import parse_lock, render_lock
 from provision.model.document import SCHEMA_VERSION, jsonable
 from provision.model.environment import RECORD_FOLDER
+from provision.model.lock import Locked
 from provision.model.plan import Plan
 from provision.system import System, write_atomic
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from provision.backends.lock_text import Locked, normalised, parse_lock, render_lock
 from provision.backends.source_only import contradicted, locked_exceptions, overrides
 from provision.backends.uv import Sources, Target, Uv, failed
 from provision.backends.uv_talk import cause_of, clean
 from provision.errors import ToolFailedError
+from provision.lock.requirements import parse_lock, render_lock
 from provision.model.created import Denial
+from provision.model.lock import Locked, normalised
 from provision.model.matrix import SourceOnly
 from provision.model.plan import Pin, Plan
 from provision.model.versions import GlibcVersion

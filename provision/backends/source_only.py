@@ -15,7 +15,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 
-from provision.backends.lock_text import Locked, normalised
+from provision.model.lock import Locked, normalised
 from provision.model.matrix import SourceOnly
 from provision.model.versions import PythonVersion
 

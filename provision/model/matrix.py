@@ -79,20 +79,45 @@ class WheelPin:
 
 
 @dataclass(frozen=True)
+class CondaPin:
+    """One conda package of a set.
+
+    Attributes:
+        name: conda's name, for example ``cudatoolkit``.
+        version: exact, or a prefix with ``.*``.
+        build: a pattern of build strings, empty for any.
+        libraries: SONAME to path below the prefix, ``lib/libcudart.so.11.0``.
+    """
+
+    name: str
+    version: str
+    build: str
+    libraries: Mapping[str, str]
+
+    @property
+    def requirement(self) -> str:
+        """The MatchSpec: ``name version`` or ``name version build``."""
+        return " ".join(filter(None, (self.name, self.version, self.build)))
+
+
+@dataclass(frozen=True)
 class LibrarySet:
-    """NVIDIA wheels that belong together and serve a range of GPUs.
+    """NVIDIA wheels, or conda packages, that belong together and serve a range of GPUs.
 
     Attributes:
         ident: its key in matrix.yaml, for example ``cu118-cudnn86``.
         cuda: toolkit version of the wheels.
         cudnn: cuDNN version of the wheels.
-        pins: every wheel, those for ptxas, libdevice, CUPTI, NCCL included.
+        pins: every wheel, those for ptxas, libdevice, CUPTI, NCCL included; empty where conda brings the libraries.
         sass: compute capabilities for which the libraries carry machine code (what all of cuBLAS and cuDNN carry).
         ptx: compute capabilities of the PTX they carry; later GPUs are reached by JIT.
         first_cc: oldest compute capability that the set serves.
         last_cc: newest one that it serves, None where PTX lets later ones through.
-        ptxas: path of ptxas below site-packages.
-        libdevice: path of libdevice.10.bc below site-packages.
+        ptxas: path of ptxas below site-packages, or below the prefix where conda brings it.
+        libdevice: path of libdevice.10.bc likewise.
+        conda: conda packages; empty for a set of wheels.
+        channel: the conda channel, for example ``conda-forge``; empty for a set of wheels.
+        glibc: the oldest glibc that the packages of the set admit, None where they ask for no more than the release.
     """
 
     ident: str
@@ -107,6 +132,14 @@ class LibrarySet:
     libdevice: str | None
     evidence: Evidence
     note: str = ""
+    conda: tuple[CondaPin, ...] = ()
+    channel: str = ""
+    glibc: GlibcVersion | None = None
+
+    @property
+    def brings_tensorflow(self) -> bool:
+        """Whether TensorFlow itself is one of the conda packages, so that no wheel of it is installed."""
+        return any(pin.name == "tensorflow" for pin in self.conda)
 
     def provider(self, soname: str) -> WheelPin | None:
         """Return the wheel that brings ``soname``."""
@@ -223,7 +256,8 @@ class Row:
         constraints: further requirements and why.
         source_only: dependencies without any wheel.
         faults: known faults.
-        sets: library sets that serve it, preferred first.
+        sets: sets of NVIDIA wheels that serve it, preferred first; empty where only conda can.
+        conda_sets: sets of conda packages that serve it, preferred first.
         evidence: claim group (``python``, ``build``, ``gate``, ``arch``, ``search``, ``sets`` …) to its evidence.
         line: where it stands in matrix.yaml.
     """
@@ -251,6 +285,7 @@ class Row:
     sets: tuple[LibrarySet, ...]
     evidence: Mapping[str, Evidence]
     line: int = 0
+    conda_sets: tuple[LibrarySet, ...] = ()
 
     @property
     def requirement(self) -> str:

@@ -20,12 +20,16 @@ class Request:
         python: the Python asked for, series or exact, None for the best one.
         requirements: user packages as PEP 508 strings, resolved together with ours.
         distribution: ``tensorflow`` or ``tensorflow-gpu``.
+        backend: ``venv`` (NVIDIA wheels) or ``conda`` (CUDA libraries from a conda channel).
+        conda: user packages of conda channels, as MatchSpecs; only with the conda backend.
     """
 
     tf: str = ""
     python: PythonVersion | None = None
     requirements: tuple[str, ...] = ()
     distribution: str = "tensorflow"
+    backend: str = "venv"
+    conda: tuple[str, ...] = ()
 
 
 class GpuService(str, Enum):
@@ -119,11 +123,12 @@ class Plan:
         row: the TensorFlow release.
         library_set: the NVIDIA wheels.
         python: the series to use.
-        pins: exact requirements of ours: TensorFlow, NVIDIA wheels, constraints, each with its reason.
+        pins: exact requirements of ours from the package index: TensorFlow, NVIDIA wheels, constraints, with reasons.
         gpus: how each GPU of the host is reached; empty where none is known.
         widest: True where no GPU or driver is known and the plan serves the widest range instead.
         caveats: what the user should know.
         passed_over: newer releases that were not chosen, with the reason codes, newest first.
+        conda_pins: MatchSpecs of ours, python included, each with its reason; empty for a venv.
     """
 
     request: Request
@@ -137,6 +142,7 @@ class Plan:
     caveats: tuple[Caveat, ...]
     passed_over: tuple[tuple[str, tuple[str, ...]], ...] = ()
     matrix_digest: str = ""
+    conda_pins: tuple[Pin, ...] = ()
 
     @property
     def outcome(self) -> str:

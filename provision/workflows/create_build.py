@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from provision.backends.lock_text import Locked, render_lock
 from provision.backends.record import write_record
 from provision.backends.resolve import Resolution
 from provision.backends.source_only import unmet
@@ -19,8 +18,10 @@ from provision.backends.space import check_space, same_file_system
 from provision.backends.transaction import Transaction
 from provision.backends.uv import Uv, failed
 from provision.errors import RolledBackError, ToolFailedError
+from provision.lock.requirements import render_lock
 from provision.model.environment import RECORD_FOLDER, EnvRef
 from provision.model.host import Interpreter
+from provision.model.lock import Locked
 from provision.model.matrix import Matrix
 from provision.model.plan import Plan
 from provision.model.progress import Observer

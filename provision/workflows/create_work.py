@@ -44,6 +44,15 @@ class CreateOptions:
     verify: bool = True
     offline: bool = False
     allow_source: bool = False
+    locked: str | None = None
+    """A lock file, empty for those of the project, None where none was asked for."""
+    allow_urls: bool = False
+    backend: str | None = None
+    """``venv`` or ``conda``; None for what the project or the lock says."""
+    with_conda: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    """Conda channels in place of the usual ones."""
+    conda_exe: str | None = None
 
 
 @dataclass

@@ -7,37 +7,12 @@ from is the index's business, what it is is fixed by its hash.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from provision.errors import ToolFailedError
+from provision.model.lock import Locked, normalised
 
 _HEAD = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)==(?P<version>[A-Za-z0-9.!+_-]+)\Z")
 _HASH = re.compile(r"--hash=sha256:(?P<digest>[0-9a-f]{64})\Z")
-
-
-@dataclass(frozen=True)
-class Locked:
-    """One distribution of a lock.
-
-    Attributes:
-        name: normalised name (PEP 503).
-        version: exact version.
-        hashes: sha256 of every artifact that may be installed for it, hexadecimal; what is installed matches one.
-    """
-
-    name: str
-    version: str
-    hashes: tuple[str, ...]
-
-    @property
-    def requirement(self) -> str:
-        """``name==version``."""
-        return f"{self.name}=={self.version}"
-
-
-def normalised(name: str) -> str:
-    """Return a distribution name as indexes compare it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def parse_lock(text: str) -> tuple[Locked, ...]:

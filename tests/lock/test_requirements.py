@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.backends.lock_text import Locked, parse_lock, render_lock
 from provision.errors import ToolFailedError
+from provision.lock.requirements import parse_lock, render_lock
+from provision.model.lock import Locked
 
 A, B = "a" * 64, "b" * 64
 

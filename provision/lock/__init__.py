@@ -1,0 +1,1 @@
+"""Locks as text: every format ⇄ `provision.model.lock.Lock`, and what changed between two of them. Pure."""
