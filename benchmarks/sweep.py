@@ -1,11 +1,13 @@
-"""Create, check and remove a real environment for every TensorFlow minor, on a machine without a GPU.
+"""Recreate, check and remove a real environment from every lock in ``environments/``, on a machine without a GPU.
 
-    python benchmarks/sweep.py [--only 2.4.1 2.10 …] [--folder /tmp/sweep] [--cache DIR] [--report sweep.md]
+    python benchmarks/sweep.py [--only 2.4 2.10 2.13.0 …] [--folder /tmp/sweep] [--cache DIR]
 
-For each release: ``create`` with its best Python; ``verify --level import`` (TensorFlow's own loader gate, import, a
-product and a small Keras fit on the CPU); ``uv pip check``; and, where a C compiler is at hand, the fake driver of the
+For each folder: ``create --locked`` with its committed lock, which ends with TensorFlow's own loader gate, the import,
+a product and a small Keras fit on the CPU; ``uv pip check``; and, where a C compiler is at hand, the fake driver of the
 tests: TensorFlow itself must list the GPU from an otherwise empty environment, and again with a stale LD_LIBRARY_PATH
-full of libraries of the right name and no content, with the right files mapped.
+full of libraries of the right name and no content, with the right files mapped. What was seen goes into
+``environments/sweep.json`` and the README's table. A release that has no folder is made with ``create --tf`` and only
+shown.
 
 With ``--cache`` the sweep keeps downloads in a folder of its own and drops each release's TensorFlow, and each group's
 NVIDIA wheels, as soon as no later release needs them: the disk stays well below 40 GB.
@@ -14,6 +16,7 @@ NVIDIA wheels, as soon as no later release needs them: the disk stays well below
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import os
 import shutil
@@ -26,12 +29,13 @@ from typing import Any
 
 from uv import find_uv_bin
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "fakedriver"))
-import build as fakedriver  # noqa: E402 - it lies with the tests
+import environments
+from provision.workflows.common import load_matrix
+from provision.workflows.settings import Settings
 
-MINORS = tuple(f"2.{minor}" for minor in range(4, 22))
-EXTRA = ("2.4.1", "2.16.1")
+sys.path.insert(0, str(environments.ROOT / "tests" / "fakedriver"))
+import build as fakedriver
+
 LISTING = """
 import json, sys
 import tensorflow as tf
@@ -54,7 +58,7 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        return bool(self.answers) and all(answer in ("passed", "-") for answer in self.answers.values())
+        return bool(self.answers) and all(answer in environments.PASSED for answer in self.answers.values())
 
 
 def tool(*arguments: str, environment: dict[str, str]) -> tuple[int, dict[str, Any], str]:
@@ -107,22 +111,32 @@ def bogus(folder: Path, sonames: list[str]) -> Path:
     return folder
 
 
+def lock_file(spec: str) -> Path | None:
+    """Return the committed lock of a folder of ``environments/``, None where there is no such folder."""
+    path = environments.FOLDER / spec / environments.LOCK
+    return path if path.is_file() else None
+
+
 def one(spec: str, folder: Path, fake: Path | None, environment: dict[str, str]) -> Outcome:
-    """Create, check and remove the environment of one release."""
+    """Create, check and remove the environment of one folder or release."""
     outcome = Outcome(spec)
     prefix = folder / f"tf-{spec}"
+    lock = lock_file(spec)
     begin = time.monotonic()
-    code, document, errors = tool("create", str(prefix), "--tf", spec, environment=environment)
+    source = ["--locked", str(lock)] if lock else ["--tf", spec]
+    code, document, errors = tool("create", str(prefix), *source, environment=environment)
     outcome.seconds = time.monotonic() - begin
     if code:
-        outcome.answers["create"] = f"exit {code}: {' / '.join(errors.splitlines()[:3])}"
+        said = errors or json.dumps(document.get("denial") or document.get("error") or document)
+        outcome.answers["create"] = f"exit {code}: {' / '.join(said.splitlines()[:3])}"
         return outcome
     plan = document["plan"]
     outcome.release, outcome.python, outcome.library_set = plan["row"], plan["python"], plan["library_set"]
-    outcome.answers["create"] = "passed"
-    code, document, errors = tool("verify", str(prefix), "--level", "import", environment=environment)
-    for stage in document.get("stages", [{"level": "verify", "status": errors or f"exit {code}"}]):
-        outcome.answers[stage["level"]] = stage["status"] if stage["status"] == "passed" else stage.get("summary", "?")
+    outcome.answers["create"] = "passed" if document["outcome"] == "created" else document["outcome"]
+    stages = {stage["level"]: stage for stage in document["verdict"]["stages"]}
+    for level in ("gate", "import"):
+        status = stages[level]["status"]
+        outcome.answers[level] = status if status == "passed" else f"{status}: {stages[level]['summary']}"
     python = prefix / "bin" / "python"
     check = subprocess.run(
         [find_uv_bin(), "pip", "check", "--python", str(python)], capture_output=True, text=True, check=False
@@ -135,6 +149,7 @@ def one(spec: str, folder: Path, fake: Path | None, environment: dict[str, str])
         outcome.answers["listed"] = listed(python, str(fake), prefix, gate)
         stale = bogus(folder / f"bogus-{spec}", gate)
         outcome.answers["listed, stale path"] = listed(python, f"{fake}:{stale}", prefix, gate)
+        shutil.rmtree(stale)
     shutil.rmtree(prefix)
     return outcome
 
@@ -150,25 +165,22 @@ def nvidia_names(environment: dict[str, str], release: str) -> set[str]:
     return {pin.split("==")[0] for pin in document.get("pins", []) if pin.startswith("nvidia-")}
 
 
-def table(outcomes: list[Outcome]) -> str:
-    """Return the outcomes as a Markdown table."""
-    heads = ["create", "gate", "import", "pip check", "listed", "listed, stale path"]
-    lines = [f"| release | Python | set | {' | '.join(heads)} | create s |", "|---" * (len(heads) + 4) + "|"]
-    for outcome in outcomes:
-        cells = [outcome.answers.get(head, "") for head in heads]
-        name = outcome.release or outcome.spec
-        lines.append(
-            f"| {name} | {outcome.python} | {outcome.library_set} | {' | '.join(cells)} | {outcome.seconds:.0f} |"
-        )
-    return "\n".join(lines) + "\n"
+def seen(outcome: Outcome) -> dict[str, Any]:
+    """Return what is remembered of one folder: what was seen, when, and of which packages."""
+    return {
+        "release": outcome.release,
+        "packages_sha256": environments.digest_of(outcome.spec),
+        "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
+        "seconds": round(outcome.seconds, 1),
+        "answers": outcome.answers,
+    }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", default=[*MINORS, *EXTRA])
+    parser.add_argument("--only", nargs="*", help="folders or releases; by default all folders")
     parser.add_argument("--folder", type=Path, default=Path("/tmp/tfgpu-sweep"))  # noqa: S108 - a default to override
     parser.add_argument("--cache", type=Path)
-    parser.add_argument("--report", type=Path)
     arguments = parser.parse_args()
     environment = dict(os.environ)
     if arguments.cache:
@@ -176,7 +188,8 @@ def main() -> int:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(arguments.folder / "fake", ignore_errors=True)
     fake = fakedriver.build(arguments.folder / "fake") if fakedriver.compiler() else None
-    specs = sorted(arguments.only, key=lambda spec: [int(part) for part in spec.split(".")[:2]])
+    known = environments.rows_by_folder(load_matrix(None, Settings()))
+    specs = sorted(arguments.only or known, key=lambda spec: [int(part) for part in spec.split(".")[:2]])
     outcomes: list[Outcome] = []
     lowest = shutil.disk_usage(arguments.folder).free
     begin_free = lowest
@@ -186,12 +199,13 @@ def main() -> int:
         outcomes.append(outcome)
         lowest = min(lowest, shutil.disk_usage(arguments.folder).free)
         print(f"{outcome.spec:8} {'good' if outcome.good else 'BAD '} {outcome.answers}", flush=True)
+        if lock_file(spec) and outcome.answers.get("create") == "passed":
+            environments.remember(spec, seen(outcome))
+            environments.write_readme()
         if arguments.cache:
             gone = wheels[spec].difference(*(wheels[later] for later in specs[place + 1 :]))
             drop(["tensorflow", *sorted(gone)], environment)
-    print(f"\n{table(outcomes)}\nmost disk in use during the sweep: {(begin_free - lowest) / 1e9:.1f} GB")
-    if arguments.report:
-        arguments.report.write_text(table(outcomes))
+    print(f"most disk in use during the sweep: {(begin_free - lowest) / 1e9:.1f} GB")
     return 0 if all(outcome.good for outcome in outcomes) else 1
 
 

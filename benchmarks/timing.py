@@ -9,13 +9,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 
-def alternate(jobs: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
-    """Run every job once for warming, then ``rounds`` times in turn; return wall seconds per job."""
+def alternate(
+    jobs: Mapping[str, Callable[[], None]], rounds: int, prepare: Callable[[], None] = lambda: None
+) -> dict[str, list[float]]:
+    """Run every job once for warming, then ``rounds`` times in turn; return wall seconds per job.
+
+    ``prepare`` is called before each job, and its time does not count.
+    """
     for job in jobs.values():
+        prepare()
         job()
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(rounds):
         for name, job in jobs.items():
+            prepare()
             begin = time.perf_counter()
             job()
             seconds[name].append(time.perf_counter() - begin)

@@ -11,6 +11,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "fakedriver"))
 import build as fakedriver_build
 
+# It must not stand in the way of the package of that name, which conda-lock imports.
+sys.path.remove(str(Path(__file__).parent / "fakedriver"))
+sys.modules.pop("build")
+
 # A shell starts what it puts in the background deaf to Ctrl-C, and children inherit that: the tests that press it
 # would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -12,9 +12,10 @@ from typing import Any
 from provision import __version__
 from provision.errors import ProvisionError
 from provision.lock.requirements import parse_lock, render_lock
+from provision.model.created import LockUsed
 from provision.model.document import SCHEMA_VERSION, jsonable
 from provision.model.environment import RECORD_FOLDER
-from provision.model.lock import Locked
+from provision.model.lock import CondaLocked, Locked
 from provision.model.plan import Plan
 from provision.system import System, write_atomic
 
@@ -48,11 +49,23 @@ def plan_digest(plan: Plan) -> str:
         "set": plan.library_set.ident,
         "aliases": dict(sorted(plan.row.aliases.items())),
     }
+    if plan.request.backend != "venv":
+        # Only here: the digests of environments that were made before conda was known stay what they are.
+        content["backend"] = plan.request.backend
+        content["conda"] = sorted((*(pin.requirement for pin in plan.conda_pins), *set(plan.request.conda)))
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def write_record(
-    prefix: Path, system: System, plan: Plan, locked: tuple[Locked, ...], *, python: str, transaction: str
+    prefix: Path,
+    system: System,
+    plan: Plan,
+    locked: tuple[Locked, ...],
+    *,
+    python: str,
+    transaction: str,
+    lock: LockUsed | None = None,
+    conda: tuple[CondaLocked, ...] = (),
 ) -> None:
     """Write lock and record into an environment; nothing in them names this machine, its user or an index.
 
@@ -63,6 +76,8 @@ def write_record(
         locked: every distribution.
         python: exact version of the interpreter.
         transaction: the name of the create, see `provision.backends.transaction`.
+        lock: the lock file that it was made from; only its name, its digest and its target are kept.
+        conda: every conda package, with addresses that hold no credentials.
 
     Raises:
         OSError: it cannot be written.
@@ -72,10 +87,10 @@ def write_record(
         f"{row.distribution} {row.release}, {plan.library_set.ident}, Python {plan.python.series}, {row.platform}",
         "every distribution of this environment with the sha256 of the artifacts that may be installed for it",
     )
-    lock = render_lock(locked, remarks)
+    text = render_lock(locked, remarks)
     folder = prefix / RECORD_FOLDER
     folder.mkdir(exist_ok=True)
-    write_atomic(folder / LOCK, lock)
+    write_atomic(folder / LOCK, text)
     document = {
         "schema": SCHEMA_VERSION,
         "tool": f"tfgpu-provision {__version__}",
@@ -92,10 +107,13 @@ def write_record(
         "caveats": jsonable(plan.caveats),
         "gpus": [{"name": served.gpu.name, "service": served.service.value, "why": served.why} for served in plan.gpus],
         "widest": plan.widest,
+        "backend": plan.request.backend,
+        "conda": jsonable(conda),
         "packages": len(locked),
         "plan_digest": plan_digest(plan),
         "matrix_digest": plan.matrix_digest,
-        "lock_sha256": hashlib.sha256(lock.encode()).hexdigest(),
+        "lock_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "lock": {"name": Path(lock.path).name, "sha256": lock.sha256, "target": lock.target} if lock else None,
     }
     # The record is written last: an environment without it is not one of ours.
     write_atomic(folder / RECORD, json.dumps(document, indent=2, ensure_ascii=True) + "\n")

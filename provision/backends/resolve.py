@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from provision.backends.source_only import contradicted, locked_exceptions, overrides
-from provision.backends.uv import Sources, Target, Uv, failed
+from provision.backends.uv import AsOf, Sources, Target, Uv, failed
+from provision.backends.uv_pylock import preferences, read_compiled
 from provision.backends.uv_talk import cause_of, clean
 from provision.errors import ToolFailedError
 from provision.lock.requirements import parse_lock, render_lock
@@ -42,6 +45,27 @@ class Resolution:
     build_tools: Path | None = None
 
 
+@dataclass(frozen=True)
+class LockResolution:
+    """What a lock is made of.
+
+    Attributes:
+        locked: every distribution, sorted by name, with the hashes of the files that the target admits.
+        source_only: names of those that have no wheel and are built.
+        build_tools: what builds those that the matrix names.
+        glibc: the oldest one on which every distribution has a file.
+        pylock: the same as uv wrote it (PEP 751); it names addresses.
+        too_new: what is younger than the day asked for and was taken all the same, ``name==version``.
+    """
+
+    locked: tuple[Locked, ...]
+    source_only: tuple[str, ...]
+    build_tools: tuple[Locked, ...]
+    glibc: GlibcVersion
+    pylock: str
+    too_new: tuple[str, ...] = ()
+
+
 def platform_name(glibc: GlibcVersion) -> str:
     """Return uv's name of x86_64 Linux with a glibc: the newest it knows that is not newer."""
     known = [GlibcVersion(text) for text in _PLATFORMS]
@@ -54,7 +78,13 @@ def platform_name(glibc: GlibcVersion) -> str:
 
 
 def resolve(
-    uv: Uv, plan: Plan, target: Target, *, allow_source: bool, scratch: Callable[[], Path]
+    uv: Uv,
+    plan: Plan,
+    target: Target,
+    *,
+    allow_source: bool,
+    scratch: Callable[[], Path],
+    provided: Sequence[Pin] = (),
 ) -> Resolution | Denial:
     """Resolve the plan's pins together with the user's packages.
 
@@ -64,6 +94,7 @@ def resolve(
         target: for which Python and platform.
         allow_source: build from source what has no wheel, whatever it is.
         scratch: gives a folder for files that uv reads.
+        provided: distributions that come from elsewhere in exactly this version and are left out of the answer.
 
     Raises:
         ToolFailedError: the network, the index or uv failed.
@@ -72,18 +103,129 @@ def resolve(
     if denial := _contradiction(plan, exceptions):
         return denial
     overriding = _written(scratch() / "overrides.txt", overrides(exceptions)) if exceptions else None
+    given = _constraints(scratch, provided)
     text = "".join(f"{line}\n" for line in (*(pin.requirement for pin in plan.pins), *plan.request.requirements))
     sources = Sources(everything=allow_source)
     exact = _exact(plan)
-    done = uv.resolve(text, target, sources, overriding, offline=True) if exact else None
+    done = uv.resolve(text, target, sources, overriding, offline=True, constraints=given) if exact else None
     # Where every distribution is fixed by an exact pin, the index has no say, and asking it takes half the time.
     if done is None or not done.ok or not {item.name for item in parse_lock(done.stdout)} <= exact:
-        done = uv.resolve(text, target, sources, overriding)
+        done = uv.resolve(text, target, sources, overriding, constraints=given)
     if not done.ok:
-        return _explained(plan, done.stderr) or _raise(failed(done, "resolving"))
-    locked = sorted((*parse_lock(done.stdout), *locked_exceptions(exceptions)), key=lambda item: item.name)
+        return _explained(_with(plan, provided), done.stderr) or _raise(failed(done, "resolving"))
+    locked = _without(provided, (*parse_lock(done.stdout), *locked_exceptions(exceptions)))
     sources = Sources(tuple(normalised(item.name) for item in exceptions), everything=allow_source)
     return Resolution(tuple(locked), sources, _build_tools(uv, target, scratch()) if exceptions else None)
+
+
+def lock_platform(glibc: GlibcVersion) -> str:
+    """Return uv's name of the oldest x86_64 Linux it knows that has a glibc or a newer one.
+
+    What uv takes for it may need a newer glibc than was asked for; `LockResolution.glibc` says what it came to.
+    """
+    known = [GlibcVersion(text) for text in _PLATFORMS]
+    return platform_name(next((version for version in known if version >= glibc), known[-1]))
+
+
+def resolve_lock(
+    uv: Uv,
+    plan: Plan,
+    target: Target,
+    *,
+    allow_source: bool,
+    scratch: Path,
+    keep: Sequence[Locked] = (),
+    as_of: str = "",
+    provided: Sequence[Pin] = (),
+) -> LockResolution | Denial:
+    """Resolve the plan's pins together with the user's packages, for a machine that is not this one.
+
+    Args:
+        uv: the engine.
+        plan: its pins, its row's exceptions from "wheels only", and the request with the user's packages.
+        target: for which Python and platform.
+        allow_source: build from source what has no wheel, whatever it is.
+        scratch: folder for files that uv reads and writes.
+        keep: versions that stay where they fit; their hashes are asked of the index again.
+        as_of: ISO date; nothing uploaded on a later day is taken, except the wheels that the plan itself fixes.
+        provided: distributions that come from elsewhere in exactly this version and are left out of the answer.
+
+    Raises:
+        ToolFailedError: the network, the index or uv failed.
+    """
+    exceptions = () if allow_source else plan.row.source_only
+    if denial := _contradiction(plan, exceptions):
+        return denial
+    overriding = _written(scratch / "overrides.txt", overrides(exceptions)) if exceptions else None
+    given = _constraints(lambda: scratch, provided)
+    lines = (*(pin.requirement for pin in plan.pins), *plan.request.requirements)
+    ours = tuple(normalised(pin.name) for pin in plan.library_set.pins)
+    day = AsOf(as_of, (plan.row.distribution, *ours)) if as_of else None
+    text = "".join(f"{line}\n" for line in lines)
+    output = _written(scratch / "pylock.toml", preferences(keep))
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        # Both wait for the index most of the time.
+        tools = beside.submit(_locked_build_tools, uv, target, scratch, keep, as_of) if exceptions else None
+        allowed = Sources(everything=allow_source)
+        done = uv.lock(text, target, allowed, overriding, output, as_of=day, constraints=given)
+    if not done.ok:
+        return _dated(_explained(_with(plan, provided), done.stderr), as_of) or _raise(failed(done, "resolving"))
+    found = read_compiled(output.read_text(encoding="utf-8"))
+    return LockResolution(
+        tuple(_without(provided, (*found.locked, *locked_exceptions(exceptions)))),
+        tuple(sorted({*found.built, *(normalised(item.name) for item in exceptions)})),
+        tools.result() if tools else (),
+        found.glibc,
+        found.text,
+        tuple(item.requirement for item in found.locked if as_of and found.uploaded.get(item.name, "") > as_of),
+    )
+
+
+def pylock_of(uv: Uv, locked: Sequence[Locked], target: Target, sources: Sources, scratch: Path) -> str:
+    """Return a finished list as uv writes it in PEP 751's form; raises ToolFailedError."""
+    text = "".join(f"{item.requirement}\n" for item in locked)
+    output = _written(scratch / "pylock.toml", preferences(()))
+    done = uv.lock(text, target, sources, None, output, dependencies=False)
+    if not done.ok:
+        raise failed(done, "writing the lock")
+    return output.read_text(encoding="utf-8")
+
+
+def _locked_build_tools(
+    uv: Uv, target: Target, scratch: Path, keep: Sequence[Locked], as_of: str
+) -> tuple[Locked, ...]:
+    folder = scratch / "build-tools"
+    folder.mkdir(exist_ok=True)
+    output = _written(folder / "pylock.toml", preferences(keep))
+    done = uv.lock(_BUILD_TOOLS, target, Sources(), None, output, as_of=AsOf(as_of) if as_of else None)
+    if not done.ok:
+        raise failed(done, "resolving the build tools")
+    return read_compiled(output.read_text(encoding="utf-8")).locked
+
+
+def _constraints(scratch: Callable[[], Path], provided: Sequence[Pin]) -> Path | None:
+    if not provided:
+        return None
+    return _written(scratch() / "provided.txt", "".join(f"{pin.requirement}\n" for pin in provided))
+
+
+def _with(plan: Plan, provided: Sequence[Pin]) -> Plan:
+    """Return the plan as an explanation speaks of it: what comes from elsewhere is one side of a conflict too."""
+    return dataclasses.replace(plan, pins=(*plan.pins, *provided))
+
+
+def _without(provided: Sequence[Pin], locked: Sequence[Locked]) -> list[Locked]:
+    """Return a lock in order, less what comes from elsewhere."""
+    names = {normalised(Requirement(pin.requirement).name) for pin in provided}
+    return sorted((item for item in locked if item.name not in names), key=lambda item: item.name)
+
+
+def _dated(denial: Denial | None, as_of: str) -> Denial | None:
+    """Return a denial that says which day it speaks of."""
+    if denial is None or not as_of:
+        return denial
+    why = (*denial.why, f"nothing that was uploaded after {as_of} is taken")
+    return dataclasses.replace(denial, why=why, hint=f"choose a later day than --as-of {as_of}, or {denial.hint}")
 
 
 def _exact(plan: Plan) -> set[str]:

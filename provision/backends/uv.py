@@ -7,10 +7,11 @@ names one, and nothing that is written does.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +89,28 @@ class Sources:
         return ("--only-binary=:all:", *(f"--no-binary={name}" for name in self.names))
 
 
+@dataclass(frozen=True)
+class AsOf:
+    """A look back in time.
+
+    Attributes:
+        day: ISO date; what was uploaded on a later day (UTC) is not taken.
+        exempt: normalised names of packages that are taken however new they are.
+    """
+
+    day: str
+    exempt: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> list[str]:
+        """The same for uv, which reads a bare date in the time zone of the machine."""
+        after = dt.date.fromisoformat(self.day) + dt.timedelta(days=1)
+        return [
+            f"--exclude-newer={after.isoformat()}T00:00:00Z",
+            *(f"--exclude-newer-package={name}=2999-01-01T00:00:00Z" for name in self.exempt),
+        ]
+
+
 class Uv:
     """One uv with its cache.
 
@@ -123,7 +146,14 @@ class Uv:
         self._environ["UV_CACHE_DIR"] = os.fspath(folder)
 
     def resolve(
-        self, requirements: str, target: Target, sources: Sources, overrides: Path | None, *, offline: bool = False
+        self,
+        requirements: str,
+        target: Target,
+        sources: Sources,
+        overrides: Path | None,
+        *,
+        offline: bool = False,
+        constraints: Path | None = None,
     ) -> Completed:
         """Run the resolver; on success its standard output is a requirements file with hashes.
 
@@ -133,6 +163,7 @@ class Uv:
             sources: what may be built from source.
             overrides: file with demands that replace those of packages.
             offline: ask no index, only what is remembered of it.
+            constraints: file with versions that hold for whatever is asked for.
         """
         argv = ["pip", "compile", f"--python={target.interpreter}", "--generate-hashes", "--no-header", "--no-annotate"]
         if target.series:
@@ -141,7 +172,42 @@ class Uv:
             argv.append(f"--python-platform={target.platform}")
         if overrides:
             argv.append(f"--overrides={overrides}")
+        argv += [f"--constraints={constraints}"] if constraints else []
         argv += [*(["--offline"] if offline else []), "--no-sources", "--quiet", *sources.options, "-"]
+        return self._run(argv, timeout=_RESOLVE, stdin=requirements)
+
+    def lock(
+        self,
+        requirements: str,
+        target: Target,
+        sources: Sources,
+        overrides: Path | None,
+        output: Path,
+        *,
+        as_of: AsOf | None = None,
+        dependencies: bool = True,
+        constraints: Path | None = None,
+    ) -> Completed:
+        """Run the resolver for another machine; on success ``output`` holds a ``pylock.toml`` with the files it admits.
+
+        Args:
+            requirements: the text of a requirements file.
+            target: for which Python and platform.
+            sources: what may be built from source.
+            overrides: file with demands that replace those of packages.
+            output: a file whose name is ``pylock.toml``; the versions in it are kept where they fit.
+            as_of: take nothing that was uploaded later.
+            dependencies: False for a list that is complete already.
+            constraints: file with versions that hold for whatever is asked for.
+        """
+        argv = ["pip", "compile", f"--python={target.interpreter}", "--generate-hashes", "--no-header"]
+        argv += ["--format=pylock.toml", f"--output-file={output}"]
+        argv += [f"--python-version={target.series}"] if target.series else []
+        argv += [f"--python-platform={target.platform}"] if target.platform else []
+        argv += [f"--overrides={overrides}"] if overrides else []
+        argv += as_of.options if as_of else []
+        argv += [f"--constraints={constraints}"] if constraints else []
+        argv += [*([] if dependencies else ["--no-deps"]), "--no-sources", "--quiet", *sources.options, "-"]
         return self._run(argv, timeout=_RESOLVE, stdin=requirements)
 
     def make_venv(self, folder: Path, python: str, prompt: str) -> Completed:
@@ -150,7 +216,14 @@ class Uv:
         return self._run(argv, timeout=_QUICK)
 
     def install(
-        self, lock: str, folder: Path, sources: Sources, *, offline: bool, build_constraints: Path | None
+        self,
+        lock: str,
+        folder: Path,
+        sources: Sources,
+        *,
+        offline: bool,
+        build_constraints: Path | None,
+        reinstall: Sequence[str] = (),
     ) -> Completed:
         """Install exactly what a lock names; uv refuses any artifact whose sha256 is not in it.
 
@@ -161,12 +234,23 @@ class Uv:
             offline: take everything from the cache. uv then asks no index at all, which is what makes a warm create
                 fast; archives in the cache are checked by the hash that uv computed when it unpacked them.
             build_constraints: a lock of the build tools, for what is built from source; their hashes count too.
+            reinstall: normalised names of what is replaced even where that version is there.
         """
         argv = ["pip", "install", f"--python={folder}", "--require-hashes", "--no-deps", "--no-sources"]
         if build_constraints:
             argv.append(f"--build-constraints={build_constraints}")
+        argv += [f"--reinstall-package={name}" for name in reinstall]
         argv += [*(["--offline"] if offline else []), *sources.options, "--requirements=-"]
         return self._run(argv, timeout=_DOWNLOAD, stdin=lock, talk=True)
+
+    def uninstall(self, names: Sequence[str], folder: Path) -> Completed:
+        """Take packages out of an environment, by their normalised names."""
+        argv = ["pip", "uninstall", f"--python={folder}", "--requirements=-"]
+        return self._run(argv, timeout=_QUICK, stdin="".join(f"{name}\n" for name in names))
+
+    def forget(self, names: Sequence[str]) -> Completed:
+        """Throw what the cache holds of some packages away; they are fetched anew when they are needed."""
+        return self._run(["cache", "clean", "--", *names], timeout=_QUICK)
 
     def install_python(self, series: str) -> Completed:
         """Fetch a Python that uv manages."""

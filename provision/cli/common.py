@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from provision.errors import ExitCode
@@ -18,3 +20,25 @@ def leave(code: ExitCode) -> NoReturn:
     """End the command with a documented exit code."""
     sys.stdout.flush()
     raise SystemExit(int(code))
+
+
+def optional_value(arguments: list[str], option: str, *, is_value: Callable[[str], bool]) -> None:
+    """Let ``option`` stand alone or with a value, which Typer's options cannot: changed in place, before ``--``.
+
+    Alone it becomes ``option=`` (an empty value); with a value it becomes ``option=VALUE``. What follows is its value
+    where it is no option and ``is_value`` says so.
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    place = 0
+    while place < end:
+        if arguments[place] == option:
+            following = arguments[place + 1] if place + 1 < end else "-"
+            taken = not following.startswith("-") and is_value(following)
+            arguments[place : place + 1 + taken] = [f"{option}={following if taken else ''}"]
+            end -= taken
+        place += 1
+
+
+def looks_like_lock(text: str) -> bool:
+    """Whether the word after ``--locked`` is its file: one that exists, or a name as lock files have."""
+    return Path(text).is_file() or text.endswith(("lock.txt", "lock.yml", ".toml"))

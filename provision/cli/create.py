@@ -40,10 +40,31 @@ def create(
         list[str] | None,
         typer.Option("--for", metavar="MACHINE", help="Another machine: driver=535.104.05,gpu=8.6, or a captured one."),
     ] = None,
+    locked: Annotated[
+        str | None,
+        typer.Option("--locked", metavar="[FILE]", help="Install just what a lock names; alone: the project's locks."),
+    ] = None,
+    allow_urls: Annotated[bool, typer.Option("--allow-urls", help="Let a lock name https addresses.")] = False,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not verify it at the end.")] = False,
     require_gpu: Annotated[
         bool, typer.Option("--require-gpu", help="End with 4 unless a GPU was proved to do the work.")
     ] = False,
+    backend: Annotated[
+        str | None,
+        typer.Option("--backend", metavar="venv|conda", help="CUDA from NVIDIA's wheels or from conda packages."),
+    ] = None,
+    with_conda: Annotated[
+        list[str] | None,
+        typer.Option("--with-conda", metavar="SPEC", help="A conda package to install with it; may be repeated."),
+    ] = None,
+    channel: Annotated[
+        list[str] | None,
+        typer.Option("--channel", metavar="NAME|URL", help="Conda channel in place of the usual; may be repeated."),
+    ] = None,
+    conda_exe: Annotated[
+        str | None,
+        typer.Option("--conda-exe", metavar="PROGRAM", help="Solve with this conda, mamba or micromamba."),
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Use only what is in uv's cache.")] = False,
     allow_source: Annotated[
         bool, typer.Option("--allow-source", help="Build packages without a wheel from source.")
@@ -74,8 +95,14 @@ def create(
         verify=not no_verify,
         offline=offline,
         allow_source=allow_source,
+        backend=backend,
+        with_conda=tuple(with_conda or ()),
+        channels=tuple(channel or ()),
+        conda_exe=conda_exe,
+        locked=locked,
+        allow_urls=allow_urls,
     )
-    _interrupt_on_termination()
+    interrupt_on_termination()
     with progress_for(quiet=json) as observer:
         result = run(System(), Path.cwd(), options, observer)
     if json:
@@ -85,7 +112,7 @@ def create(
     leave(exit_code(result, require_gpu=require_gpu))
 
 
-def _interrupt_on_termination() -> None:
+def interrupt_on_termination() -> None:
     """Make `kill` and a closed terminal clean up as Ctrl-C does."""
     import signal
 

@@ -13,7 +13,11 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-_AS_IT_IS: tuple[tuple[Any, Callable[[Any], Any]], ...] = ((str, str), (list[str], str), (Path, Path), (bool, bool))
+_AS_IT_IS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    *((str, str), (list[str], str)),
+    *((Path, Path), (list[Path], Path)),
+    (bool, bool),
+)
 
 
 @dataclass(frozen=True)

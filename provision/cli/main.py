@@ -14,13 +14,18 @@ import typer
 from typer.exceptions import TyperException
 
 from provision import __version__
-from provision.cli.common import print_json
+from provision.cli.common import looks_like_lock, optional_value, print_json
 from provision.cli.create import create
 from provision.cli.host import host
+from provision.cli.init import init
 from provision.cli.light import LightCommand, LightGroup
+from provision.cli.lock import lock
 from provision.cli.matrix import app as matrix
 from provision.cli.plan import plan
+from provision.cli.status import status
+from provision.cli.sync import sync
 from provision.cli.verify import verify
+from provision.cli.wire import wire
 from provision.errors import ExitCode, ProvisionError, ToolFailedError, UsageError
 from provision.report.failure import failure_document, failure_text
 
@@ -71,6 +76,8 @@ def main() -> None:
     gc.set_threshold(100_000)
     arguments = sys.argv[1:]
     debug = _wants_debug(arguments)
+    optional_value(arguments, "--upgrade", is_value=lambda _text: True)
+    optional_value(arguments, "--locked", is_value=looks_like_lock)
     try:
         code = app(args=arguments, prog_name="tfgpu-provision", standalone_mode=False)
         if code == ExitCode.INTERRUPTED:
@@ -129,7 +136,12 @@ def _as_failure(error: Exception) -> ProvisionError:
     return bug
 
 
-app.command("create")(create)
+app.command("create", cls=LightCommand)(create)
+app.command("status")(status)
+app.command("sync")(sync)
+app.command("wire")(wire)
+app.command("lock", cls=LightCommand)(lock)
+app.command("init")(init)
 app.command("verify")(verify)
 app.command("plan", cls=LightCommand)(plan)
 app.command("host")(host)

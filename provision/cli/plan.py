@@ -24,6 +24,9 @@ def plan(
     with_: Annotated[
         list[str] | None, typer.Option("--with", metavar="PKG", help="A package to go with it; may be repeated.")
     ] = None,
+    backend: Annotated[
+        str | None, typer.Option("--backend", metavar="venv|conda", help="CUDA from wheels, or from conda packages.")
+    ] = None,
     matrix: Annotated[Path | None, typer.Option("--matrix", metavar="FILE", help="Use this matrix.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -33,7 +36,14 @@ def plan(
     from provision.workflows.plan import plan as run
 
     planned = run(
-        System(), Path.cwd(), tf=tf, python=python, for_=for_ or (), requirements=with_ or (), matrix_file=matrix
+        System(),
+        Path.cwd(),
+        tf=tf,
+        python=python,
+        for_=for_ or (),
+        requirements=with_ or (),
+        matrix_file=matrix,
+        backend=backend,
     )
     if json:
         print_json(plan_document(planned.decision))

@@ -49,6 +49,18 @@ def render_lock(locked: tuple[Locked, ...], remarks: tuple[str, ...] = ()) -> st
     return "\n".join(lines) + "\n"
 
 
+def install_text(locked: tuple[Locked, ...]) -> str:
+    """Return what is handed to the installer: a lock, with the addresses that the user has allowed."""
+    return "".join(
+        " ".join((f"{item.name} @ {item.url}" if item.url else item.requirement, *_hash_options(item))) + "\n"
+        for item in locked
+    )
+
+
+def _hash_options(item: Locked) -> tuple[str, ...]:
+    return tuple(f"--hash=sha256:{digest}" for digest in item.hashes)
+
+
 def _logical_lines(text: str) -> list[tuple[int, str]]:
     """Join continued lines and drop comments; each with the number of its first line."""
     joined: list[tuple[int, str]] = []

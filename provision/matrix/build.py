@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from provision.matrix.conda import conda_pins
 from provision.matrix.reader import Entry
 from provision.matrix.shape import RELEASE_KEY
 from provision.matrix.tree import Problems
@@ -28,8 +29,25 @@ from provision.model.matrix import (
 )
 from provision.model.versions import TfVersion
 
-CLAIMS = ("python", "build", "cudnn", "cpu", "gate", "optional", "arch", "search", "xla", "constraints", "sets")
+CLAIMS = (
+    "python",
+    "build",
+    "cudnn",
+    "cpu",
+    "gate",
+    "optional",
+    "arch",
+    "search",
+    "xla",
+    "constraints",
+    "sets",
+    "conda",
+)
 """Claim groups of a row; each needs its evidence."""
+_WHERE_CLAIMED = ("optional", "constraints", "sets", "conda")
+"""Those that need it only where the row has the key."""
+FIRST_COMPATIBLE_MAJOR = 11
+"""From CUDA 11 on libraries of a later minor serve a build; before, SONAMEs and drivers go with the toolkit."""
 
 _RELEASE = re.compile(RELEASE_KEY, re.ASCII)
 
@@ -64,6 +82,10 @@ class Builder:
                 major: CudaFamily(major, entry["linux"], entry["windows"], self._cited(entry))
                 for major, entry in self._root["cuda_families"].items()
             },
+            toolkits={
+                cuda: CudaFamily(cuda.major, entry["linux"], entry["windows"], self._cited(entry), toolkit=cuda)
+                for cuda, entry in self._root.get("cuda_toolkits", {}).items()
+            },
             branches=tuple(
                 DriverBranch(branch, entry["cuda"], entry.get("windows"), self._cited(entry))
                 for branch, entry in sorted(self._root["driver_branches"].items())
@@ -93,21 +115,37 @@ class Builder:
         first, last = entry["gpus"][0], entry["gpus"][-1] if len(entry["gpus"]) > 1 else None
         if last is not None and last < first:
             self._problems.add(entry.lines["gpus"], f"{where}.gpus: {last} is older than {first}")
-        pins = [self._pin(where, pin, version, entry) for pin, version in entry["pins"].items()]
+        pins = [self._pin(where, pin, version, entry) for pin, version in entry.get("pins", {}).items()]
+        self._one_kind(where, entry)
         return LibrarySet(
             ident=name,
             cuda=entry["cuda"],
             cudnn=entry["cudnn"],
             pins=tuple(pin for pin in pins if pin is not None),
-            sass=entry["sass"],
-            ptx=entry["ptx"],
+            sass=entry.get("sass", ()),
+            ptx=entry.get("ptx", ()),
             first_cc=first,
             last_cc=last,
             ptxas=entry.get("ptxas"),
             libdevice=entry.get("libdevice"),
             evidence=self._cited(entry),
             note=entry.get("note", ""),
+            conda=conda_pins(where, entry, self._root.get("conda_packages") or Entry(0), self._problems),
+            channel=entry.get("channel", ""),
+            glibc=entry.get("glibc"),
         )
+
+    def _one_kind(self, where: str, entry: Entry) -> None:
+        """Note a set that is neither of wheels alone nor of conda packages alone."""
+        if entry.keys() >= {"pins"} and not entry.keys() & {"conda", "channel", "glibc"}:
+            missing = {"sass", "ptx"} - entry.keys()
+        else:
+            missing = {"conda", "channel"} - entry.keys()
+            if "pins" in entry:
+                message = f"{where}: pins are of wheels, conda, channel and glibc of conda packages: one or the other"
+                self._problems.add(entry.lines["pins"], message)
+        for key in sorted(missing):
+            self._problems.add(entry.line, f"{where}: {key} is missing")
 
     def _pin(self, where: str, name: str, version: str, entry: Entry) -> WheelPin | None:
         wheels = self._root["wheels"]
@@ -151,7 +189,8 @@ class Builder:
             constraints=tuple(self._constraint(name) for name in entry.get("constraints", ())),
             source_only=tuple(self._source_only(name) for name in entry.get("source_only", ())),
             faults=tuple(self._fault(name) for name in entry.get("faults", ())),
-            sets=tuple(sets[name] for name in entry["sets"]),
+            sets=tuple(sets[name] for name in entry.get("sets", ())),
+            conda_sets=tuple(sets[name] for name in entry.get("conda", ())),
             evidence=self._claims(where, entry),
             line=line,
         )
@@ -162,7 +201,7 @@ class Builder:
         """Return claim group → evidence; ``{wheel}`` in a source stands for the wheel of the row that was opened."""
         named = self._root["claims"][entry["claims"]]
         for group in CLAIMS:
-            if group not in named and (group not in ("optional", "constraints") or group in entry):
+            if group not in named and (group not in _WHERE_CLAIMED or group in entry):
                 self._problems.add(entry.lines["claims"], f"{where}: no evidence for its claim {group}")
         found = {group: self._evidence[name] for group, name in named.items()}
         return {
@@ -178,18 +217,31 @@ class Builder:
         expected = f"{row.distribution.replace('-', '_')}-{row.release}-"
         if not entry["wheel"].startswith(expected) or row.platform.split(".")[0] not in entry["wheel"]:
             self._problems.add(entry.lines["wheel"], f"{where}.wheel: not a wheel of this release and platform")
-        line = entry.lines["sets"]
-        for library_set in row.sets:
-            for soname in row.gate:
-                if library_set.provider(soname) is None and library_set.provider(row.aliases.get(soname, "")) is None:
-                    message = f"{where}: set {library_set.ident} has no wheel with {soname}, nor with an alias of it"
-                    self._problems.add(line, message)
-            if library_set.cudnn.major != row.cudnn.major or library_set.cudnn < row.cudnn:
-                message = f"{where}: cuDNN {library_set.cudnn} of set {library_set.ident} cannot serve a build with"
-                self._problems.add(line, f"{message} cuDNN {row.cudnn} (same major, minor not lower)")
-            if library_set.cuda.major != row.cuda.major or library_set.cuda < row.cuda:
-                message = f"{where}: CUDA {library_set.cuda} of set {library_set.ident} cannot serve a build with"
-                self._problems.add(line, f"{message} CUDA {row.cuda} (same major, not older)")
+        if not row.sets and not row.conda_sets:
+            self._problems.add(row.line, f"{where}: neither sets nor conda: nothing serves it")
+        for key, found in (("sets", row.sets), ("conda", row.conda_sets)):
+            for library_set in found:
+                self._check_set(where, row, library_set, entry.lines[key], key)
+
+    def _check_set(self, where: str, row: Row, library_set: LibrarySet, line: int, key: str) -> None:
+        """Note what keeps a set from serving a row."""
+        named = f"set {library_set.ident}"
+        if (key == "conda") != bool(library_set.conda):
+            kind = "wheels" if key == "conda" else "conda packages"
+            self._problems.add(line, f"{where}.{key}: {named} is one of {kind}")
+        for soname in row.gate:
+            if library_set.provider(soname) is None and library_set.provider(row.aliases.get(soname, "")) is None:
+                kind = "package" if library_set.conda else "wheel"
+                self._problems.add(line, f"{where}: {named} has no {kind} with {soname}, nor with an alias of it")
+        if library_set.cudnn.major != row.cudnn.major or library_set.cudnn < row.cudnn:
+            message = f"{where}: cuDNN {library_set.cudnn} of {named} cannot serve a build with"
+            self._problems.add(line, f"{message} cuDNN {row.cudnn} (same major, minor not lower)")
+        if library_set.cuda.major != row.cuda.major or library_set.cuda < row.cuda:
+            message = f"{where}: CUDA {library_set.cuda} of {named} cannot serve a build with"
+            self._problems.add(line, f"{message} CUDA {row.cuda} (same major, not older)")
+        elif row.cuda.major < FIRST_COMPATIBLE_MAJOR and library_set.cuda != row.cuda:
+            message = f"{where}: CUDA {library_set.cuda} of {named} cannot serve a build with"
+            self._problems.add(line, f"{message} CUDA {row.cuda} (before CUDA 11 the toolkit must be the same)")
 
     def _no_release_twice(self, rows: list[Row]) -> None:
         seen: dict[tuple[str, TfVersion], Row] = {}

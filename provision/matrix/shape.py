@@ -37,6 +37,9 @@ SPECIFIERS = rf"{SPECIFIER}(,{SPECIFIER})*"
 REQUIREMENT = rf"[a-z0-9]+(-[a-z0-9]+)*{SPECIFIERS}"
 """A distribution with versions, and nothing else: no address, no option, no marker can come in through a matrix."""
 CAPABILITY = r"[0-9]{1,2}\.[0-9]"
+CONDA_VERSION = r"[0-9]+(\.[0-9]+)*(\.\*)?"
+CONDA_BUILD = r"[A-Za-z0-9_.]*\*?[A-Za-z0-9_.]*\*?"
+"""A version, exact or a prefix, and a pattern of build strings: no channel, no address, no brackets."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,11 @@ def _boolean(text: str) -> bool:
     return text == "yes"
 
 
+def _conda_pin(text: str) -> tuple[str, str]:
+    version, _, build = text.partition(" ")
+    return version, build
+
+
 def _branches(text: str) -> tuple[int, int]:
     first, _, last = text.partition("-")
     return int(first), int(last or first)
@@ -123,6 +131,7 @@ _isa = Scalar("a PTX ISA version", DOTTED, PtxIsa)
 _capability = Scalar("a compute capability", CAPABILITY, ComputeCapability)
 _soname = Scalar("a SONAME", SONAME)
 _path = Scalar("a path below site-packages", PATH)
+_glibc = Scalar("a glibc version", DOTTED, GlibcVersion)
 _sha256 = Scalar("a sha256", "[0-9a-f]{64}")
 _distribution = Scalar("a distribution name", DISTRIBUTION)
 _requirement = Scalar("a requirement (name and versions)", REQUIREMENT)
@@ -165,14 +174,33 @@ WHEEL = _record(
     libraries=Words(_soname),
     evidence=_evidence,
 )
+CONDA_PACKAGE = _record(
+    "What a conda package (of the versions that its name ends in, where it does) brings, below the prefix.",
+    absent=("folder", "libraries"),
+    folder=_path,
+    libraries=Words(_soname),
+    evidence=_evidence,
+)
 SET = _record(
-    "NVIDIA wheels that belong together, with the oldest and the newest compute capability that they serve.",
-    absent=("ptxas", "libdevice", "note"),
+    "NVIDIA wheels (`pins`), or packages of a conda channel (`conda`), that belong together, with the oldest and the "
+    "newest compute capability that they serve.",
+    absent=("sass", "ptx", "channel", "glibc", "conda", "pins", "ptxas", "libdevice", "note"),
     cuda=_cuda,
     cudnn=_cudnn,
     gpus=Words(_capability, most=2),
     sass=Words(_capability),
     ptx=Words(_capability),
+    channel=Scalar("the name of a conda channel", DISTRIBUTION),
+    glibc=_glibc,
+    conda=Table(
+        Scalar("the name of a conda package", DISTRIBUTION),
+        Scalar(
+            "a version or a prefix of one, and a pattern of builds",
+            rf"{CONDA_VERSION}( (?=[^ ]){CONDA_BUILD})?",
+            _conda_pin,
+        ),
+        "Versions, with a pattern of builds where it matters.",
+    ),
     pins=Table(_distribution, Scalar("an exact version", r"[0-9]+(\.[0-9]+)*(\.post[0-9]+)?"), "Exact versions."),
     ptxas=_path,
     libdevice=_path,
@@ -224,11 +252,11 @@ FAULT = _record(
 )
 RELEASE = _record(
     "One release.",
-    absent=("optional", "aliases", "constraints", "source_only", "faults"),
+    absent=("optional", "aliases", "constraints", "source_only", "faults", "sets", "conda"),
     released=_date,
     pythons=Words(Scalar("a Python series", r"3\.[0-9]{1,2}", PythonVersion)),
     platform=Scalar("a platform tag", r"[a-z0-9_.]+"),
-    glibc=Scalar("a glibc version", DOTTED, GlibcVersion),
+    glibc=_glibc,
     cpu=Words(Scalar("a CPU feature", "[a-z0-9_]+")),
     cuda=_cuda,
     cudnn=_cudnn,
@@ -242,6 +270,7 @@ RELEASE = _record(
     source_only=Reference("source_only", many=True),
     faults=Reference("faults", many=True),
     sets=Reference("sets", many=True),
+    conda=Reference("sets", many=True),
     wheel=Scalar(
         "a wheel file name", r"[A-Za-z0-9_.]+-[A-Za-z0-9_.]+-[A-Za-z0-9_.]+-[A-Za-z0-9_.]+-[A-Za-z0-9_.]+\.whl"
     ),
@@ -266,9 +295,13 @@ RELEASE_KEY = r"(?P<distribution>tensorflow(-[a-z0-9]+)*)==(?P<release>[0-9][0-9
 
 MATRIX = _record(
     "Every compatibility claim of tfgpu-provision, each with its evidence.",
+    absent=("cuda_toolkits", "conda_packages"),
     schema=Scalar("a format version", FORMAT),
     evidence=Table(_ident, EVIDENCE, "Where claims come from."),
     cuda_families=Table(_integer, FAMILY, "Driver floors of CUDA major versions.", inline=True),
+    cuda_toolkits=Table(
+        _cuda, FAMILY, "Driver floors of toolkits from before minor-version compatibility.", inline=True
+    ),
     driver_branches=Table(_integer, BRANCH, "Driver branch to CUDA version.", inline=True),
     ptx_isa=_record(
         "Newest PTX ISA that a driver of a CUDA version compiles.",
@@ -281,7 +314,12 @@ MATRIX = _record(
         WHEEL,
         "What NVIDIA's wheels bring.",
     ),
-    sets=Table(_ident, SET, "Sets of NVIDIA wheels."),
+    conda_packages=Table(
+        Scalar("a conda package, and versions where it matters", DISTRIBUTION + rf"( {DOTTED})?"),
+        CONDA_PACKAGE,
+        "What conda packages bring.",
+    ),
+    sets=Table(_ident, SET, "Sets of NVIDIA wheels, or of conda packages."),
     gates=Table(_ident, Words(_soname), "SONAMEs whose absence stops GPU registration."),
     optional=Table(
         _ident, Table(_ident, Words(_soname), "Purpose to SONAMEs, tried in order."), "SONAMEs that cost one purpose."

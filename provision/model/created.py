@@ -42,6 +42,23 @@ class Denial:
 
 
 @dataclass(frozen=True)
+class LockUsed:
+    """Which lock was used.
+
+    Attributes:
+        path: of the file; ``.tfgpu/lock.txt`` below the environment for its own.
+        target: the machine for which it was made, empty where the lock names none.
+        why: why this one, in words.
+        sha256: of the file's bytes, hexadecimal.
+    """
+
+    path: str
+    target: str = ""
+    why: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
 class CreateResult:
     """The answer of create.
 
@@ -57,6 +74,7 @@ class CreateResult:
         replaced: whether an environment gave way.
         remarks: what an earlier, interrupted create had left, and other things worth a line.
         seconds: wall time per stage.
+        lock: which lock it was made from, None where it was resolved.
     """
 
     outcome: CreateOutcome
@@ -70,6 +88,7 @@ class CreateResult:
     replaced: bool = False
     remarks: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    lock: LockUsed | None = None
 
     @property
     def proved(self) -> bool:

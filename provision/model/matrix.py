@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from provision.model.facts import Certainty, Evidence
 from provision.model.versions import (
@@ -23,13 +23,20 @@ class CudaFamily:
     """Driver floors of a CUDA major version (minor-version compatibility).
 
     ``linux_min`` and ``windows_min`` (also for WSL, which reports the Windows number) are the oldest drivers on
-    which binaries of that major run at all; PTX is not covered by them.
+    which binaries of that major run at all; PTX is not covered by them. Before CUDA 11 there is no minor-version
+    compatibility: the floor is that of one ``toolkit``, which is None from 11 on.
     """
 
     major: int
     linux_min: DriverVersion
     windows_min: DriverVersion
     evidence: Evidence
+    toolkit: CudaVersion | None = None
+
+    @property
+    def name(self) -> str:
+        """``12``, or ``10.1`` where the floor is that of one toolkit."""
+        return self.toolkit.text if self.toolkit else str(self.major)
 
 
 @dataclass(frozen=True)
@@ -141,9 +148,10 @@ class LibrarySet:
         """Whether TensorFlow itself is one of the conda packages, so that no wheel of it is installed."""
         return any(pin.name == "tensorflow" for pin in self.conda)
 
-    def provider(self, soname: str) -> WheelPin | None:
-        """Return the wheel that brings ``soname``."""
-        return next((pin for pin in self.pins if soname in pin.libraries), None)
+    def provider(self, soname: str) -> WheelPin | CondaPin | None:
+        """Return the wheel or the conda package that brings ``soname``."""
+        pins: tuple[WheelPin | CondaPin, ...] = (*self.pins, *self.conda)
+        return next((pin for pin in pins if soname in pin.libraries), None)
 
 
 @dataclass(frozen=True)
@@ -335,6 +343,8 @@ class Matrix:
         path: where it was read.
         digest: sha256 of its bytes, hexadecimal.
         rows: releases, oldest first.
+        sets: sets of wheels and sets of conda packages by their names.
+        toolkits: driver floors of toolkits from before minor-version compatibility.
     """
 
     path: str
@@ -347,6 +357,11 @@ class Matrix:
     ptx_isa_evidence: Evidence
     generations: Mapping[ComputeCapability, GpuGeneration]
     unserved: tuple[Unserved, ...]
+    toolkits: Mapping[CudaVersion, CudaFamily] = field(default_factory=dict)
+
+    def family(self, cuda: CudaVersion) -> CudaFamily | None:
+        """Return the driver floor for a CUDA version: that of its major, before CUDA 11 that of the toolkit itself."""
+        return self.families.get(cuda.major) or self.toolkits.get(CudaVersion(f"{cuda.major}.{cuda.minor}"))
 
     def row(self, release: TfVersion, distribution: str = "tensorflow") -> Row | None:
         """Return the row of exactly this release."""

@@ -97,7 +97,8 @@ class Alternative:
     """Something near that would work.
 
     Attributes:
-        kind: ``release`` (another TensorFlow on this machine), ``driver``, ``python``, ``gpu``, ``system``.
+        kind: ``backend`` (the other one for the same release), ``release`` (another TensorFlow on this machine),
+            ``driver``, ``python``, ``gpu``, ``system``.
         what: one sentence.
         command: what to type, empty where nothing typed here helps.
     """

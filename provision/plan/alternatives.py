@@ -14,6 +14,7 @@ from provision.model.host import HostFacts
 from provision.model.matrix import Matrix, Row
 from provision.model.plan import Alternative, Plan, Refusal, Request
 from provision.model.versions import ComputeCapability, TfVersion
+from provision.plan.backends import CONDA, VENV, options, other
 from provision.plan.changes import CHANGERS, SUPPOSED, Change, Changer, Situation
 from provision.plan.judging import judge_request
 from provision.plan.machine import driver_reach
@@ -38,8 +39,8 @@ FORWARD_COMPAT_BRANCHES = (535, 570, 580, 590, 595, 610)
 
 
 def nearest(refusal: Refusal, matrix: Matrix, spec: Spec | None = None) -> tuple[Alternative, ...]:
-    """Return what would work instead: other releases here, then what this release would need."""
-    found = [*_releases(refusal, matrix, spec)]
+    """Return what would work instead: the other backend, other releases here, then what this release would need."""
+    found = [*_other_backend(refusal, matrix, spec), *_releases(refusal, matrix, spec)]
     if refusal.row is not None:
         found += _changes(refusal, refusal.row, matrix)
         found += _forward_compat(refusal, refusal.row, matrix)
@@ -55,7 +56,31 @@ def create_command(row: Row, request: Request) -> str:
         parts += ["--python", request.python.text]
     for requirement in request.requirements:
         parts += ["--with", shlex.quote(requirement)]
-    return " ".join(parts)
+    return " ".join((*parts, *options(request)))
+
+
+def _other_backend(refusal: Refusal, matrix: Matrix, spec: Spec | None) -> Iterator[Alternative]:
+    """Yield the same release, or where there is none the newest of its minor, with the other backend."""
+    asked = refusal.request
+    if asked.conda:
+        return  # conda packages were asked for: another backend would leave them out
+    request = dataclasses.replace(asked, backend=other(asked.backend))
+    rows = [refusal.row] if refusal.row else _of_minor(spec, matrix)
+    plan = next(_plans(request, refusal.host, rows, matrix), None)
+    if plan is not None:
+        ways = {CONDA: "CUDA from conda packages", VENV: "CUDA from NVIDIA's wheels"}
+        caveat = "" if plan.outcome == "ok" else ", with a caveat"
+        what = f"with {ways[request.backend]}, {release_name(plan.row)} runs{caveat}"
+        yield Alternative("backend", what, create_command(plan.row, request))
+
+
+def _of_minor(spec: Spec | None, matrix: Matrix) -> list[Row]:
+    """Return the rows of the minor that was named, newest first."""
+    if spec is None or spec.wanted is None:
+        return []
+    minor = spec.wanted.release[:2]
+    rows = (row for row in matrix.rows if row.release.release.release[:2] == minor)
+    return sorted(rows, key=lambda row: row.release, reverse=True)
 
 
 def _releases(refusal: Refusal, matrix: Matrix, spec: Spec | None) -> Iterator[Alternative]:
@@ -174,7 +199,9 @@ def _command(changes: Sequence[Change], row: Row, request: Request) -> str:
     """Return what to type once the changes are made; another GPU cannot be typed, so the plan for it is shown."""
     then = changes[-1].then
     if any(change.kind == "gpu" for change in changes):
-        return f"{_TOOL} plan --tf {row.release} --for {_described(then.host)}"
+        name = row.release.text if row.distribution == DEFAULT else row.requirement
+        backend = "".join(f" {part}" for part in options(request))
+        return f"{_TOOL} plan --tf {name} --for {_described(then.host)}{backend}"
     python = then.request.python if any(change.kind == "python" for change in changes) else request.python
     return create_command(row, dataclasses.replace(request, python=python))
 

@@ -10,6 +10,7 @@ from provision.model.host import Gpu, HostFacts
 from provision.model.matrix import Matrix, Row
 from provision.model.plan import Request
 from provision.model.versions import ComputeCapability, DriverVersion
+from provision.plan.backends import narrowed
 from provision.plan.judging import reached_capabilities
 from provision.plan.machine import branch_name, driver_reach, family_floor
 from provision.plan.naming import capability_range
@@ -68,9 +69,11 @@ def _linux(situation: Situation, row: Row, matrix: Matrix) -> Iterator[Change]: 
 
 
 def _c_library(situation: Situation, row: Row, matrix: Matrix) -> Iterator[Change]:  # noqa: ARG001 - as every changer
-    """Yield a system with the C library that the wheel's tag asks for, for instance in a container."""
-    host = dataclasses.replace(situation.host, glibc=Fact(row.glibc, SUPPOSED))
-    what = f"a system or container that has glibc {row.glibc} or newer"
+    """Yield a system with the C library that wheel and packages ask for, for instance in a container."""
+    wanted = (item.glibc for item in narrowed(row, situation.request.backend).sets if item.glibc is not None)
+    oldest = max((row.glibc, *wanted))
+    host = dataclasses.replace(situation.host, glibc=Fact(oldest, SUPPOSED))
+    what = f"a system or container that has glibc {oldest} or newer"
     yield Change("system", what, Situation(situation.request, host))
 
 
@@ -97,7 +100,7 @@ def _drivers(situation: Situation, row: Row, matrix: Matrix) -> Iterator[Change]
     """
     here = driver_reach(situation.host, matrix)
     numbers = {DriverVersion(branch_name(branch, windows=here.windows)) for branch in matrix.branches}
-    family = matrix.families.get(row.cuda.major)
+    family = matrix.family(row.cuda)
     if family is not None:
         numbers.add(family_floor(family, windows=here.windows))
     ordered = sorted(numbers)
@@ -135,7 +138,7 @@ def with_driver(situation: Situation, number: DriverVersion) -> Situation:
 
 def _gpus(situation: Situation, row: Row, matrix: Matrix) -> Iterator[Change]:
     """Yield the range of GPUs with which the release would run under the driver that is there, by its newest."""
-    sets = eligible(row)
+    sets = eligible(narrowed(row, situation.request.backend))
     reached = reached_capabilities(row, driver_reach(situation.host, matrix), matrix)
     fitting = [item for item in reached if any(serves(libraries, item) for libraries in sets)]
     if fitting:

@@ -16,6 +16,9 @@ from provision.plan.alternatives import nearest
 from provision.plan.judging import judge_request
 from provision.plan.spec import DEFAULT, Spec, SpecKind, parse_spec
 
+GPU_BUILD = "tensorflow-gpu"
+"""The name under which releases before 2.1 were built for GPUs."""
+
 _OLDEST_PROBES = ("1.15.0", "2.0.0", "2.1.0", "2.2.0", "2.3.0")
 """Releases of before the first row, asked of the ``unserved`` entries when a range matches no row."""
 
@@ -31,7 +34,7 @@ def decide(request: Request, host: HostFacts, matrix: Matrix) -> Plan | Refusal:
         UsageError: code ``bad-tf-spec``, for a spec that cannot be read. Nothing else, whatever host and matrix.
     """
     spec = parse_spec(request.tf, matrix, request.distribution)
-    rows = sorted((row for row in matrix.rows if spec.admits(row)), key=lambda row: row.release, reverse=True)
+    rows = _rows(spec, matrix)
     if not rows:
         return _no_such_release(request, spec, host, matrix)
     judged: list[tuple[Row, Plan | Refusal]] = []
@@ -47,6 +50,18 @@ def decide(request: Request, host: HostFacts, matrix: Matrix) -> Plan | Refusal:
     chosen = choose(spec, plans)
     newer = [(row.release.text, _codes(answer)) for row, answer in judged if row.release > chosen.row.release]
     return dataclasses.replace(chosen, passed_over=tuple(newer))
+
+
+def _rows(spec: Spec, matrix: Matrix) -> list[Row]:
+    """Return the rows that a spec admits, newest first.
+
+    Where a release without a name has no row as tensorflow, its GPU build had a name of its own: 1.15 and 2.0 are
+    tensorflow-gpu.
+    """
+    rows = [row for row in matrix.rows if spec.admits(row)]
+    if not rows and not spec.named and spec.kind is not SpecKind.NEWEST:
+        rows = [row for row in matrix.rows if row.distribution == GPU_BUILD and spec.satisfied_by(row)]
+    return sorted(rows, key=lambda row: row.release, reverse=True)
 
 
 def _settles(spec: Spec, plan: Plan) -> bool:

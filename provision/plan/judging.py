@@ -9,11 +9,12 @@ from provision.model.host import Gpu, HostFacts
 from provision.model.matrix import LibrarySet, Matrix, Row
 from provision.model.plan import Caveat, GpuServed, GpuService, Plan, Refusal, Request
 from provision.model.versions import ComputeCapability, PythonVersion
+from provision.plan.backends import CONDA, narrowed
 from provision.plan.evidence import claim
 from provision.plan.finding import Finding, Findings, caveats, obstacles
 from provision.plan.machine import DriverReach, driver_reach
 from provision.plan.naming import capability_range, release_name
-from provision.plan.pins import pins_of
+from provision.plan.pins import conda_pins_of, pins_of
 from provision.plan.rules import driver, gpu, libraries, platform, python, release, requirements
 
 MachineRule = Callable[[Row, HostFacts, Matrix], Findings]
@@ -46,6 +47,7 @@ RELEASE_RULES: tuple[ReleaseRule, ...] = (
     release.faults,
     release.aliases,
     release.source_only,
+    release.missing_tools,
     release.derived_claims,
 )
 """What is to be said about a release and its libraries wherever they are used."""
@@ -70,9 +72,14 @@ def judge(row: Row, host: HostFacts, matrix: Matrix, python: PythonVersion | Non
 
 
 def judge_request(request: Request, row: Row, host: HostFacts, matrix: Matrix) -> Plan | Refusal:
-    """Return what ``row`` would mean for the request: a plan, or every obstacle at once."""
-    chosen_python = python.choose(row, host, request.python)
-    findings: list[Finding] = [*chosen_python.findings, *libraries.has_set(row)]
+    """Return what ``row`` would mean for the request: a plan, or every obstacle at once.
+
+    The rules see the row with the sets of the request's backend; plan and refusal hold it whole.
+    """
+    whole, row = row, narrowed(row, request.backend)
+    conda = request.backend == CONDA
+    chosen_python = python.choose(row, host, request.python, brought=conda)
+    findings: list[Finding] = [*chosen_python.findings, *libraries.has_set(row, matrix, request.backend)]
     for machine_rule in MACHINE_RULES:
         findings += machine_rule(row, host, matrix)
     reach = driver_reach(host, matrix)
@@ -89,20 +96,21 @@ def judge_request(request: Request, row: Row, host: HostFacts, matrix: Matrix) -
         findings += [finding for item in each for finding in item.findings]
     if chosen is not None:
         findings += libraries.set_remarks(row, chosen, [item.gpu for item in served])
+        findings += platform.c_library_of_set(row, host, chosen)
         for release_rule in RELEASE_RULES:
             findings += release_rule(row, chosen)
         pins = pins_of(row, chosen)
         findings += requirements.conflicts(request.requirements, pins)
     in_the_way = obstacles(findings)
     if in_the_way or chosen is None:
-        return Refusal(request, host, row, in_the_way, (), matrix.digest)
+        return Refusal(request, host, whole, in_the_way, (), matrix.digest)
     known = [item for item in each if item.gpu.compute_capability is not None]
     if not known:
         findings.append(_widest(row, chosen, reach, matrix))
     return Plan(
         request=request,
         host=host,
-        row=row,
+        row=whole,
         library_set=chosen,
         python=chosen_python.series,
         pins=pins,
@@ -110,6 +118,7 @@ def judge_request(request: Request, row: Row, host: HostFacts, matrix: Matrix) -
         widest=not known,
         caveats=caveats(findings),
         matrix_digest=matrix.digest,
+        conda_pins=conda_pins_of(row, chosen, request.python or chosen_python.series) if conda else (),
     )
 
 

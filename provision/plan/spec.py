@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -47,6 +48,7 @@ class Spec:
         kind: what it leaves open.
         version: the release where it is exact.
         specifier: what releases must satisfy; empty for the newest.
+        named: whether the distribution was written down, so that no other one is meant.
     """
 
     text: str
@@ -54,6 +56,7 @@ class Spec:
     kind: SpecKind
     version: Version | None
     specifier: SpecifierSet
+    named: bool = False
 
     @property
     def wanted(self) -> Version | None:
@@ -67,6 +70,10 @@ class Spec:
         """Whether a row is among what was asked for."""
         if row.distribution != self.distribution:
             return False
+        return self.satisfied_by(row)
+
+    def satisfied_by(self, row: Row) -> bool:
+        """Whether the release of a row is among what was asked for, whatever the name of its distribution."""
         if self.version is not None:
             return row.release.release == self.version
         return self.specifier.contains(row.release.release, prereleases=False)
@@ -93,7 +100,7 @@ def parse_spec(text: str, matrix: Matrix, distribution: str = DEFAULT) -> Spec:
     if rest.lower() in _NEWEST_WORDS:
         return Spec(typed, name, SpecKind.NEWEST, None, SpecifierSet())
     try:
-        return _read(typed, name, rest)
+        return dataclasses.replace(_read(typed, name, rest), named=bool(named) or distribution != DEFAULT)
     except (InvalidVersion, InvalidSpecifier):
         raise _bad(typed, matrix) from None
 

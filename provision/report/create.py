@@ -52,6 +52,7 @@ def create_document(result: CreateResult, *, require_gpu: bool) -> dict[str, Any
         "proved": result.proved,
         "replaced": result.replaced,
         "plan": plan_document(decision) if decision else None,
+        "lock": jsonable(result.lock),
         "denial": jsonable(result.denial),
         "packages": len(result.packages),
         "distributions": list(result.packages),
@@ -106,7 +107,7 @@ def _done(result: CreateResult) -> Iterator[str]:
         return
     if result.verdict is not None:
         yield from _verdict(result.verdict)
-    yield from _how_to_use(result.path)
+    yield from _how_to_use(result.path, conda=result.plan is not None and result.plan.request.backend == "conda")
     yield ""
     yield _last_line(result)
 
@@ -137,13 +138,13 @@ def _verdict(verdict: Verdict) -> Iterator[str]:
         yield f"  {stage.level.value:<8} {_STATUS[stage.status]:<11} {stage.summary}{code}"
 
 
-def _how_to_use(path: str) -> Iterator[str]:
+def _how_to_use(path: str, *, conda: bool) -> Iterator[str]:
     place = shlex.quote(path)
     name = shlex.quote(path.rsplit("/", 1)[-1].lstrip(".") or "tensorflow")
     yield ""
     yield "use it:"
     yield f"  run       {place}/bin/python your_script.py    (no activation needed)"
-    yield f"  activate  source {place}/bin/activate"
+    yield f"  activate  conda activate {place}" if conda else f"  activate  source {place}/bin/activate"
     yield f"  Jupyter   (created --with ipykernel) {place}/bin/python -m ipykernel install --user --name {name}"
     yield f"  VS Code   Python: Select Interpreter, then {path}/bin/python"
     yield f"  verify    tfgpu-provision verify {place}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from provision.model.document import SCHEMA_VERSION, jsonable
 from provision.model.facts import Certainty, Evidence
 from provision.model.judged import Judged, MatrixList, MatrixShow
-from provision.model.matrix import Row, Unserved
+from provision.model.matrix import LibrarySet, Row, Unserved
 from provision.model.plan import Plan, Refusal
 from provision.plan.naming import machine_name
 from provision.report.plan import refusal_lines
@@ -51,12 +51,21 @@ def _line_document(judged: Judged) -> dict[str, Any]:
         "cuda": row.cuda.text,
         "cudnn": row.cudnn.text,
         "pythons": jsonable(row.pythons),
+        "backends": list(_backends(row)),
         "outcome": answer.outcome,
         "verdict": verdict(answer),
         "codes": list(reason_codes(answer)),
         "python": plan.python.text if plan else None,
         "library_set": plan.library_set.ident if plan else None,
     }
+
+
+def _backends(row: Row) -> Iterator[str]:
+    """Yield the backends that serve a row."""
+    if row.sets:
+        yield "venv"
+    if row.conda_sets:
+        yield "conda"
 
 
 def list_text(result: MatrixList) -> str:
@@ -66,12 +75,12 @@ def list_text(result: MatrixList) -> str:
 
 def _list_lines(result: MatrixList) -> Iterator[str]:
     where = machine_name(result.host)
-    rows = [("TensorFlow", "CUDA", "cuDNN", "Python", where)]
+    rows = [("TensorFlow", "CUDA", "cuDNN", "Python", "backends", where)]
     for judged in result.releases:
         row = judged.row
         pythons = f"{row.pythons[0]} to {row.pythons[-1]}" if len(row.pythons) > 1 else str(row.pythons[0])
         name = row.release.text if row.distribution == "tensorflow" else f"{row.distribution} {row.release}"
-        rows.append((name, row.cuda.text, row.cudnn.text, pythons, verdict(judged.answer)))
+        rows.append((name, row.cuda.text, row.cudnn.text, pythons, _joined(_backends(row)), verdict(judged.answer)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row_cells in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row_cells, widths, strict=True)).rstrip()
@@ -192,9 +201,18 @@ def _claims(row: Row) -> Iterator[tuple[str, str, str]]:
 
 
 def _sets(row: Row) -> Iterator[str]:
-    yield ""
-    yield f"library sets, preferred first ({row.certainty('sets').value}):"
-    for library_set in row.sets:
+    if row.sets:
+        yield ""
+        yield f"library sets, preferred first ({row.certainty('sets').value}):"
+        yield from _set_lines(row.sets)
+    if row.conda_sets:
+        yield ""
+        yield f"with `--backend conda`, preferred first ({row.certainty('conda').value}):"
+        yield from _set_lines(row.conda_sets)
+
+
+def _set_lines(sets: Sequence[LibrarySet]) -> Iterator[str]:
+    for library_set in sets:
         last = f" to {library_set.last_cc}" if library_set.last_cc else " and later"
         yield (
             f"  {library_set.ident}: CUDA {library_set.cuda}, cuDNN {library_set.cudnn}, "
@@ -202,7 +220,9 @@ def _sets(row: Row) -> Iterator[str]:
         )
         if library_set.note:
             yield f"    {library_set.note}"
+        of = f" of {library_set.channel}" if library_set.channel else ""
         yield from (f"    {pin.requirement}" for pin in library_set.pins)
+        yield from (f"    {pin.requirement}{of}" for pin in library_set.conda)
 
 
 def _faults(row: Row) -> Iterator[str]:

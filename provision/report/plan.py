@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from provision.model.document import SCHEMA_VERSION, jsonable
 from provision.model.facts import Certainty
 from provision.model.host import Gpu, HostFacts
-from provision.model.plan import Caveat, GpuService, Obstacle, Plan, Refusal
+from provision.model.plan import Caveat, GpuService, Obstacle, Pin, Plan, Refusal
 from provision.plan.alternatives import create_command
 from provision.plan.naming import gpu_name, machine_name
 from provision.report.words import in_words
@@ -33,8 +33,12 @@ def plan_document(decision: Plan | Refusal) -> dict[str, Any]:
         "library_set": plan.library_set.ident if plan else None,
         "cuda": plan.library_set.cuda.text if plan else None,
         "cudnn": plan.library_set.cudnn.text if plan else None,
+        "backend": decision.request.backend,
+        "channel": plan.library_set.channel if plan else "",
         "pins": [pin.requirement for pin in plan.pins] if plan else [],
         "pins_why": {pin.requirement: pin.why for pin in plan.pins} if plan else {},
+        "conda_pins": [pin.requirement for pin in plan.conda_pins] if plan else [],
+        "conda_pins_why": {pin.requirement: pin.why for pin in plan.conda_pins} if plan else {},
         "gpus": [_gpu_document(served.gpu, served.service, served.why) for served in plan.gpus] if plan else [],
         "widest": plan.widest if plan else False,
         "caveats": jsonable(plan.caveats) if plan else [],
@@ -125,13 +129,18 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
         yield f"  {gpu_name(served.gpu)}: {served.why}"
     yield from _section("caveats", (f"{item.what}{_mark(item)} [{item.code}]" for item in plan.caveats if item.notable))
     yield from _section("notes", (f"{item.what}{_mark(item)}" for item in plan.caveats if not item.notable))
-    width = max((len(pin.requirement) for pin in plan.pins), default=0)
-    yield from _section("packages", (f"{pin.requirement:<{width}}  {pin.why}" for pin in plan.pins))
-    if plan.request.requirements:
-        yield from _section("resolved together with", plan.request.requirements)
+    yield from _section(f"packages of {libraries.channel}", _pin_lines(plan.conda_pins))
+    yield from _section("packages of the index" if plan.conda_pins else "packages", _pin_lines(plan.pins))
+    if plan.request.requirements or plan.request.conda:
+        yield from _section("resolved together with", (*plan.request.conda, *plan.request.requirements))
     yield from _section("newer releases passed over", _passed_over(plan))
     yield ""
     yield f"next{', on that machine' if plan.host.described else ''}: `{create_command(plan.row, plan.request)}`"
+
+
+def _pin_lines(pins: Sequence[Pin]) -> Iterator[str]:
+    width = max((len(pin.requirement) for pin in pins), default=0)
+    yield from (f"{pin.requirement:<{width}}  {pin.why}" for pin in pins)
 
 
 def _passed_over(plan: Plan) -> Iterator[str]:

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,33 @@ def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o644) -> None
             Path(name).unlink()
         raise
     sync_directory(path.parent)
+
+
+def write_all_atomic(contents: Mapping[Path, bytes], *, mode: int = 0o644) -> None:
+    """Write several files, folders above them included; raises OSError before any is replaced where one cannot be.
+
+    All are written and synced beside their places first, so that what is left are renames.
+    """
+    staged: dict[Path, Path] = {}
+    try:
+        for path, data in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+            staged[path] = Path(name)
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            staged[path].chmod(mode)
+        for path, beside in staged.items():
+            beside.replace(path)
+    except BaseException:
+        for beside in staged.values():
+            with contextlib.suppress(OSError):
+                beside.unlink()
+        raise
+    for parent in {path.parent for path in contents}:
+        sync_directory(parent)
 
 
 def sync_directory(path: Path) -> None:

@@ -21,7 +21,7 @@ def library_document(premises: Premises, item: Mapping[str, Any]) -> dict[str, A
     pin = premises.library_set.provider(alias_of(premises, item["soname"])) if premises.library_set else None
     meant: bool | None = None
     if item["found"] and inside:
-        meant = pin is None or premises.wheels.get(pin.name) == pin.version
+        meant = pin is None or is_version(premises.wheels.get(pin.name), pin.version)
     elif item["found"] and (own or pin):
         meant = False
     return {
@@ -46,6 +46,13 @@ def alias_of(premises: Premises, soname: str) -> str:
     return premises.row.aliases.get(soname, soname) if premises.row else soname
 
 
+def is_version(found: str | None, wanted: str) -> bool:
+    """Whether a version is the one that a pin names: exactly, or by a prefix ``8.9.*`` as conda's pins have it."""
+    if wanted.endswith(".*"):
+        return f"{found or ''}.".startswith(wanted[:-1])
+    return found == wanted
+
+
 def why_shown(premises: Premises, why: str) -> str:
     """Return the loader's reason for looking somewhere, with the file in it made relative."""
     kind, mark, file = why.partition(" from file ")
@@ -53,7 +60,10 @@ def why_shown(premises: Premises, why: str) -> str:
 
 
 def wheel_of(premises: Premises, path: str) -> str | None:
-    """Return ``name version`` of the installed wheel that brings a path below site-packages, None for any other."""
+    """Return ``name version`` of the installed wheel or conda package that brings a path, None for any other."""
+    for pin in premises.library_set.conda if premises.library_set else ():
+        if path in pin.libraries.values() and pin.name in premises.wheels:
+            return f"{pin.name} {premises.wheels[pin.name]}"
     parts = path.split("/")
     if parts[0] != "nvidia" or len(parts) < 3:  # noqa: PLR2004 - nvidia/<part>/lib/…
         return None

@@ -45,12 +45,11 @@ def wire(env: EnvRef, row: Row, library_set: LibrarySet) -> WiringReport:
     _refuse_outside(root, site_packages)
     former = read_record(env)
     ours = _ours(root, former)
-    preferred = {soname: path for pin in library_set.pins for soname, path in pin.libraries.items()}
-    shelf = read_shelf(env, ours, preferred)
+    shelf = read_shelf(env, ours, _preferred(env, library_set))
     plan = plan_links(shelf, row)
-    data_dir = cuda_data_dir(site_packages, library_set)
+    data_dir, data_links = cuda_data_dir(env, library_set)
     files = hook_files(root, site_packages, plan, data_dir)
-    links, foreign_links = _possible_links(root, plan.links, ours)
+    links, foreign_links = _possible_links(root, (*plan.links, *data_links), ours)
     possible, foreign_files = _possible_files(root, files, ours)
     record = Record(
         tensorflow=str(row.release),
@@ -59,7 +58,7 @@ def wire(env: EnvRef, row: Row, library_set: LibrarySet) -> WiringReport:
         links=links,
         files=possible,
         cuda_data_dir=data_dir,
-        made_folders=former.made_folders if former else _absent(root, site_packages),
+        made_folders=_made(former, root, site_packages, links),
     )
     if record != former or _look(root, record).state != "whole":
         _apply(env, former, record, files)
@@ -98,6 +97,15 @@ def unwire(env: EnvRef) -> WiringReport:
     except OSError as error:
         raise _disk("the wiring could not be taken away completely", error) from error
     return WiringReport("unwired", changed=changed)
+
+
+def _preferred(env: EnvRef, library_set: LibrarySet) -> dict[str, Path]:
+    """Return where the libraries of the set are; those of wheels below site-packages, those of conda below the root."""
+    wheels = (
+        (soname, Path(env.site_packages) / path) for pin in library_set.pins for soname, path in pin.libraries.items()
+    )
+    conda = ((soname, Path(env.prefix) / path) for pin in library_set.conda for soname, path in pin.libraries.items())
+    return dict((*wheels, *conda))
 
 
 def _possible_links(
@@ -150,6 +158,7 @@ def _apply(env: EnvRef, former: Record | None, record: Record, files: Mapping[Pa
             )
         for link in record.links:
             if not _points(root / link.path, link.target):
+                (root / link.path).parent.mkdir(parents=True, exist_ok=True)
                 (root / link.path).symlink_to(link.target)
         # The module before the start line, which without its module complains at every start of the interpreter.
         for file in sorted(record.files, key=lambda item: item.path.endswith(START)):
@@ -234,10 +243,14 @@ def _holds(path: Path, sha256: str) -> bool:
         return False
 
 
-def _absent(root: Path, site_packages: Path) -> tuple[str, ...]:
-    """Return the folders that wiring or the hook will make, innermost first."""
-    folders = (root / RECORD_FOLDER / ALIASES, root / RECORD_FOLDER, site_packages / "__pycache__")
-    return tuple(_below(root, path) for path in folders if not path.exists())
+def _made(former: Record | None, root: Path, site_packages: Path, links: Iterable[RecordedLink]) -> tuple[str, ...]:
+    """Return the folders that wiring or the hook makes, innermost first."""
+    known = former.made_folders if former else ()
+    first = (root / RECORD_FOLDER / ALIASES, root / RECORD_FOLDER, site_packages / "__pycache__")
+    above = {parent for link in links for parent in (root / link.path).parents} - set(first)
+    deepest = sorted(above, key=lambda path: (-len(path.parts), path))
+    fresh = tuple(_below(root, path) for path in (*deepest, *(() if former else first)) if not path.exists())
+    return (*(name for name in fresh if name not in known), *known)
 
 
 def _below(root: Path, path: Path) -> str:

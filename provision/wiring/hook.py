@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
-from provision.model.environment import RECORD_FOLDER
+from provision.model.environment import RECORD_FOLDER, EnvRef
 from provision.model.matrix import LibrarySet
 from provision.wiring.alias import alias_library
-from provision.wiring.links import LinkPlan
+from provision.wiring.links import Link, LinkPlan
 
 MODULE = "_tfgpu_hook.py"
 START = "_tfgpu.pth"
 ALIASES = "aliases"
 """Folder below our own one in the environment, for libraries that are other names of libraries."""
+CUDA = "cuda"
+"""Folder below our own one in a conda environment, laid out as XLA wants it."""
 START_LINE = "import _tfgpu_hook; _tfgpu_hook.install()\n"
 _TEMPLATE = Path(__file__).parent / "guest" / MODULE
 _PRELOAD_LINE = "PRELOAD = ()"
@@ -46,14 +48,34 @@ def hook_files(root: Path, site_packages: Path, plan: LinkPlan, data_dir: str) -
     return {**aliases, site_packages / MODULE: text.encode(), site_packages / START: START_LINE.encode()}
 
 
-def cuda_data_dir(site_packages: Path, library_set: LibrarySet) -> str:
-    """Return the folder below site-packages that XLA is told about; empty where the environment has none.
+def cuda_data_dir(env: EnvRef, library_set: LibrarySet) -> tuple[str, tuple[Link, ...]]:
+    """Return the folder that XLA is told about, relative to site-packages, empty for none, and links that it needs.
 
     It is the folder with ``bin/ptxas`` and ``nvvm/libdevice/libdevice.10.bc`` of the CUDA compiler wheel. Releases
     before 2.14 never look there; later ones look there last, after PATH and /usr/local/cuda, whose ptxas may know
     neither the GPU nor the PTX of this release. A folder that XLA_FLAGS names comes before all of these. Read from the
     system calls of 2.10.1, 2.16.1 and 2.21.0, November 2026 (docs/wiring.md).
+
+    In a conda environment it is the prefix where that has both; conda's older toolkits have libdevice in ``lib`` and no
+    ptxas, so that a folder of ours gives what is there the place where XLA looks.
     """
+    site_packages, root = Path(env.site_packages), Path(env.prefix)
+    if env.kind == "conda":
+        return _of_conda(root, site_packages, library_set)
     meant = PurePosixPath(library_set.ptxas).parent.parent if library_set.ptxas else PurePosixPath("nvidia/cuda_nvcc")
     whole = all((site_packages / meant / part).is_file() for part in (_PTXAS, _LIBDEVICE))
-    return meant.as_posix() if whole else ""
+    return meant.as_posix() if whole else "", ()
+
+
+def _of_conda(root: Path, site_packages: Path, library_set: LibrarySet) -> tuple[str, tuple[Link, ...]]:
+    if all((root / part).is_file() for part in (_PTXAS, _LIBDEVICE)):
+        return _relative(root, site_packages), ()
+    folder = root / RECORD_FOLDER / CUDA
+    named = ((library_set.ptxas or _PTXAS, _PTXAS), (library_set.libdevice or _LIBDEVICE, _LIBDEVICE))
+    there = tuple(Link(folder / part, root / name, "XLA") for name, part in named if (root / name).is_file())
+    libdevice = any(link.path == folder / _LIBDEVICE for link in there)
+    return (_relative(folder, site_packages), there) if libdevice else ("", ())
+
+
+def _relative(folder: Path, site_packages: Path) -> str:
+    return Path(os.path.relpath(folder, site_packages)).as_posix()

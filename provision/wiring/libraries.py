@@ -15,6 +15,12 @@ from provision.errors import InvalidFileError
 from provision.model.environment import EnvRef
 from provision.wiring.elf import Dynamic, read_dynamic
 
+_CONDA_NAME = re.compile(
+    r"lib(cuda|cublas|cudnn|cufft|cupti|curand|cusolver|cusparse|nccl|npp|nvblas|nvjpeg|nvrtc|nvJitLink|nvvm)"
+    r"[\w-]*\.so(\.\d+)*\Z"
+)
+"""NVIDIA's libraries among the hundreds of others in the lib folder of a conda environment."""
+
 _STEM = re.compile(r"(?P<stem>lib[^.]+)\.so(?P<version>(\.\d+)*)\Z")
 
 
@@ -36,6 +42,7 @@ class Shelf:
     """Every NVIDIA library of an environment, and what is searched where.
 
     Attributes:
+        home: absolute; links may be made below it: site-packages of a venv, the whole prefix of a conda environment.
         site_packages: absolute.
         framework: TensorFlow's framework library, which opens the CUDA libraries by name.
         by_soname: the file that provides each SONAME.
@@ -43,6 +50,7 @@ class Shelf:
         ours: absolute paths of links that a former wiring made; they count as absent.
     """
 
+    home: Path
     site_packages: Path
     framework: Library
     by_soname: Mapping[str, Library]
@@ -118,7 +126,7 @@ def search_path(env: EnvRef, sonames: Iterable[str] = ()) -> FrameworkSearch:
 
     Raises InvalidFileError where the environment has no readable framework library.
     """
-    framework = framework_library(Path(env.site_packages))
+    framework = framework_library(env)
     folders = framework.dynamic.folders(framework.path.parent)
     found = tuple(
         Found(soname, next((folder / soname for folder in folders if (folder / soname).is_file()), None))
@@ -127,13 +135,16 @@ def search_path(env: EnvRef, sonames: Iterable[str] = ()) -> FrameworkSearch:
     return FrameworkSearch(framework.path, framework.dynamic.kind, folders, found)
 
 
-def framework_library(site_packages: Path) -> Library:
-    """Return ``tensorflow/libtensorflow_framework.so.N``.
+def framework_library(env: EnvRef) -> Library:
+    """Return ``tensorflow/libtensorflow_framework.so.N``; up to 2.1 the package's content is in ``tensorflow_core``.
 
-    Raises InvalidFileError where it is missing or damaged.
+    TensorFlow as a conda package has it in the environment's own lib folder. Raises InvalidFileError where it is
+    missing or damaged.
     """
+    site_packages = Path(env.site_packages)
     folder = site_packages / "tensorflow"
-    found = sorted(folder.glob("libtensorflow_framework.so.*"))
+    folders = [folder, site_packages / "tensorflow_core", *([Path(env.prefix) / "lib"] if env.kind == "conda" else [])]
+    found = [path for place in folders for path in sorted(place.glob("libtensorflow_framework.so.*"))]
     if not found:
         raise InvalidFileError(
             "this environment has no TensorFlow framework library",
@@ -144,13 +155,13 @@ def framework_library(site_packages: Path) -> Library:
     return Library(found[0], read_dynamic(found[0]))
 
 
-def read_shelf(env: EnvRef, ours: Iterable[Path] = (), preferred: Mapping[str, str] | None = None) -> Shelf:
-    """Read every library below ``site-packages/nvidia`` and the framework library.
+def read_shelf(env: EnvRef, ours: Iterable[Path] = (), preferred: Mapping[str, Path] | None = None) -> Shelf:
+    """Read every library below ``site-packages/nvidia``, in a conda environment those in its lib folder too.
 
     Args:
         env: the environment.
         ours: links of a former wiring, which count as absent.
-        preferred: SONAME to path below site-packages, for a SONAME that two files provide.
+        preferred: SONAME to absolute path, for a SONAME that two files provide.
 
     Raises InvalidFileError where the environment has no readable framework library.
     """
@@ -159,7 +170,11 @@ def read_shelf(env: EnvRef, ours: Iterable[Path] = (), preferred: Mapping[str, s
     by_soname: dict[str, Library] = {}
     damaged: dict[Path, str] = {}
     ranks: dict[Path, tuple[bool, bool]] = {}
-    for path in sorted((site_packages / "nvidia").glob("*/lib/*.so*")):
+    candidates = sorted((site_packages / "nvidia").glob("*/lib/*.so*"))
+    if env.kind == "conda":
+        folder = Path(env.prefix) / "lib"
+        candidates += [path for path in sorted(folder.glob("lib*.so*")) if _CONDA_NAME.match(path.name)]
+    for path in candidates:
         if path in hidden or not path.is_file():
             continue
         try:
@@ -169,7 +184,8 @@ def read_shelf(env: EnvRef, ours: Iterable[Path] = (), preferred: Mapping[str, s
             continue
         soname = library.dynamic.soname
         # Of two files, the one that is meant; else the one that bears the SONAME as its name, as a search finds it.
-        ranks[path] = (path == site_packages / (preferred or {}).get(soname, "."), path.name == soname)
+        ranks[path] = (path == (preferred or {}).get(soname), path.name == soname)
         if soname not in by_soname or ranks[path] > ranks[by_soname[soname].path]:
             by_soname[soname] = library
-    return Shelf(site_packages, framework_library(site_packages), by_soname, damaged, hidden)
+    home = Path(env.prefix) if env.kind == "conda" else site_packages
+    return Shelf(home, site_packages, framework_library(env), by_soname, damaged, hidden)

@@ -219,7 +219,13 @@ class _Walk:
         if origin in inside and (origin in nvidia or not nvidia or opener is not self.shelf.framework.dynamic):
             return origin
         usual = [folder for folder in nvidia if folder.parent.name in ("cublas", "cuda_runtime")]
-        return next(iter((*usual, *nvidia, *inside)), None)
+        return next(iter((*usual, *nvidia, *inside, *self._makeable(opener, origin))), None)
 
     def _inside(self, folder: Path) -> bool:
-        return folder.is_dir() and self.shelf.site_packages in folder.parents
+        return folder.is_dir() and self.shelf.home in folder.parents
+
+    def _makeable(self, opener: Dynamic, origin: Path) -> Iterator[Path]:
+        """Yield what may be made to be searched: from 2.20 on only folders of wheels are, and conda has no wheels."""
+        nvidia = self.shelf.site_packages / "nvidia"
+        if self.shelf.home != self.shelf.site_packages:
+            yield from (folder for folder in opener.folders(origin) if nvidia in folder.parents and not folder.exists())

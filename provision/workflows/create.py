@@ -18,7 +18,9 @@ from provision.model.progress import Observer, Silent
 from provision.plan import decide
 from provision.system import System
 from provision.workflows.common import host_for, load_matrix
-from provision.workflows.create_work import CreateOptions, Stopwatch, Work
+from provision.workflows.create_backends import work_class
+from provision.workflows.create_work import CreateOptions, Stopwatch
+from provision.workflows.locked_create import NoneFits, locked_work, locks_in_use, plan_of_locks
 from provision.workflows.plan import make_request
 from provision.workflows.settings import Settings, load_settings
 
@@ -49,6 +51,8 @@ def create(system: System, folder: Path, options: CreateOptions, observer: Obser
     watch.step("reading the machine and the matrix")
     with clock.stage("detect"):
         settings = load_settings(folder)
+        options = dataclasses.replace(options, channels=options.channels or settings.strings("channels"))
+        locks = locks_in_use(system, settings, folder, options)
         packages = _packages(settings, folder, options)
         explicit = Path(options.python) if options.python and "/" in options.python else None
         # Reading the machine waits for child processes, reading the matrix does not.
@@ -61,13 +65,24 @@ def create(system: System, folder: Path, options: CreateOptions, observer: Obser
         if not host.described:
             host = dataclasses.replace(host, pythons=pythons)
         python = pythons[0].version.text if explicit else options.python
-        request = make_request(settings, tf=options.tf, python=python)
+        conda = options.with_conda
+        request = make_request(settings, tf=options.tf, python=python, backend=options.backend, conda=conda)
         request = dataclasses.replace(request, requirements=packages)
+    if locks:
+        with clock.stage("plan"):
+            chosen = plan_of_locks(locks, host, matrix, settings, python=request.python, options=options)
+        if isinstance(chosen, NoneFits):
+            return CreateResult(
+                CreateOutcome.REFUSED, str(target), refusal=chosen.refusal, denial=chosen.denial, seconds=clock.seconds
+            )
+        return locked_work(
+            work_class(chosen.plan)(system, options, target, chosen.plan, matrix, pythons, watch, clock), chosen, locks
+        )
     with clock.stage("plan"):
         decision = decide(request, host, matrix)
     if isinstance(decision, Refusal):
         return CreateResult(CreateOutcome.REFUSED, str(target), refusal=decision, seconds=clock.seconds)
-    work = Work(system, options, target, decision, matrix, pythons, watch, clock)
+    work = work_class(decision)(system, options, target, decision, matrix, pythons, watch, clock)
     return work.dry_run() if options.dry_run else work.create()
 
 

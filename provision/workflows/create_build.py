@@ -6,7 +6,7 @@ import dataclasses
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,7 +18,8 @@ from provision.backends.space import check_space, same_file_system
 from provision.backends.transaction import Transaction
 from provision.backends.uv import Uv, failed
 from provision.errors import RolledBackError, ToolFailedError
-from provision.lock.requirements import render_lock
+from provision.lock.requirements import install_text
+from provision.model.created import LockUsed
 from provision.model.environment import RECORD_FOLDER, EnvRef
 from provision.model.host import Interpreter
 from provision.model.lock import Locked
@@ -41,14 +42,15 @@ def preload() -> None:
 
 
 def env_ref(prefix: Path) -> EnvRef:
-    """Return the environment at a prefix, as uv lays it out."""
+    """Return the environment at a prefix, as uv or conda lays it out."""
     inside = PurePosixPath(prefix)
-    return EnvRef(inside, inside / "bin" / "python", PurePosixPath(site_packages_of(prefix)), "venv", managed=True)
+    kind = "conda" if (prefix / "conda-meta").is_dir() else "venv"
+    return EnvRef(inside, inside / "bin" / "python", PurePosixPath(site_packages_of(prefix)), kind, managed=True)
 
 
 def site_packages_of(prefix: Path) -> Path:
-    """Return the one ``lib/pythonX.Y/site-packages`` of a virtual environment."""
-    found = sorted(prefix.glob("lib/python3*/site-packages"))
+    """Return the one ``lib/pythonX.Y/site-packages`` of an environment; conda adds a link ``python3.1`` to 3.10 on."""
+    found = sorted(path for path in prefix.glob("lib/python3*/site-packages") if not path.parent.is_symlink())
     return found[0] if found else prefix / "lib" / "python3" / "site-packages"
 
 
@@ -97,6 +99,7 @@ class Build:
     watch: Observer
     events: UvWatch
     allow_source: bool = False
+    lock: LockUsed | None = None
 
     @property
     def prefix(self) -> Path:
@@ -121,7 +124,7 @@ class Build:
         constraints = resolution.build_tools
         if constraints is not None:
             shutil.copyfile(constraints, self.prefix / RECORD_FOLDER / constraints.name)
-        lock = render_lock(resolution.locked)
+        lock = install_text(resolution.locked)
         parent = self.prefix.parent
         if not same_file_system(cache, parent):
             check_space(self.system, self.plan, cache, parent, cached=True)
@@ -135,9 +138,10 @@ class Build:
                 )
         if not done.ok:
             raise failed(done, "downloading and installing")
-        self._check_exceptions()
+        self.check_exceptions()
 
-    def _check_exceptions(self) -> None:
+    def check_exceptions(self) -> None:
+        """Look at what installed packages demand of those that are built; raises RolledBackError (``conflict``)."""
         exceptions = () if self.allow_source else self.plan.row.source_only
         complaints = tuple(unmet(site_packages_of(self.prefix), exceptions, self.interpreter.version))
         if complaints:
@@ -149,7 +153,20 @@ class Build:
             )
 
     def wire(self, locked: tuple[Locked, ...]) -> None:
-        """Make the CUDA libraries visible and write lock and record.
+        """Make the CUDA libraries visible and write lock and record; raises as `make_visible`."""
+        self.make_visible()
+        write_record(
+            self.prefix,
+            self.system,
+            self.plan,
+            locked,
+            python=self.interpreter.version.text,
+            transaction=self.transaction.ident,
+            lock=self.lock,
+        )
+
+    def make_visible(self) -> str:
+        """Wire the environment; return the folder that XLA is told about, relative to site-packages, empty for none.
 
         Raises:
             ToolFailedError: ``wiring-incomplete`` where a library that TensorFlow needs for a GPU is not found.
@@ -169,14 +186,7 @@ class Build:
                 ),
                 hint="report this: the matrix row of this release does not fit its wheels",
             )
-        write_record(
-            self.prefix,
-            self.system,
-            self.plan,
-            locked,
-            python=self.interpreter.version.text,
-            transaction=self.transaction.ident,
-        )
+        return report.cuda_data_dir
 
     def verify(self) -> Verdict:
         """Prove the environment where it was built; raises RolledBackError (``verification-failed``)."""
@@ -208,13 +218,17 @@ class Build:
 
     def check_movable(self) -> None:
         """Make sure that no script and no start file names the staging folder; raises RolledBackError."""
-        mark = os.fsencode(self.prefix.name)
         candidates = [
             *(self.prefix / "bin").iterdir(),
             self.prefix / "pyvenv.cfg",
             *site_packages_of(self.prefix).glob("*.pth"),
             *(self.prefix / RECORD_FOLDER).iterdir(),
         ]
+        self.check_texts(candidates)
+
+    def check_texts(self, candidates: Iterable[Path]) -> None:
+        """Raise RolledBackError (``not-movable``) where one of these files names the staging folder."""
+        mark = os.fsencode(self.prefix.name)
         named = [
             path.relative_to(self.prefix)
             for path in candidates

@@ -6,7 +6,7 @@ import dataclasses
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,18 @@ from provision.backends.places import Place, Standing, look_at, make_parents
 from provision.backends.record import missing_distributions, plan_digest, read_locked
 from provision.backends.resolve import Resolution, platform_name, resolve
 from provision.backends.transaction import Transaction, journal_path
+from provision.backends.unlock import resolution_of, same_packages
 from provision.backends.uv import Target, Uv, any_python, usable_cache
-from provision.model.created import CreateOutcome, CreateResult, Denial
+from provision.model.created import CreateOutcome, CreateResult, Denial, LockUsed
 from provision.model.host import Interpreter
+from provision.model.lock import Lock
 from provision.model.matrix import Matrix
 from provision.model.plan import Plan, Request
 from provision.model.progress import Observer
 from provision.model.versions import PythonVersion
 from provision.system import System, start_thread
 from provision.workflows.create_build import Build, final_check, preload, site_packages_of, verified
+from provision.workflows.create_ready import Foreseen, Ready
 from provision.workflows.create_watch import UvWatch
 
 
@@ -83,6 +86,9 @@ class Work:
     pythons: tuple[Interpreter, ...]
     watch: Observer
     clock: Stopwatch
+    lock: Lock | None = None
+    """What is installed instead of what would be resolved."""
+    lock_used: LockUsed | None = None
 
     def dry_run(self) -> CreateResult:
         """Resolve, and leave everything as it is."""
@@ -90,22 +96,15 @@ class Work:
         remarks = []
         if place.standing is not Standing.NOTHING and not self.options.replace:
             remarks.append(f"{self.target} is {place.what}: create would refuse it without --replace")
-        found, _ = choose(self.pythons, self._wanted)
-        if found is None:
-            remarks.append(f"Python {self._wanted} is not on this machine: uv would be asked to fetch it")
-        with ExitStack() as stack:
-            uv = self._uv(UvWatch(self.watch))
-            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tfgpu-")))
-            if not usable_cache(uv.cache):
-                uv.use_cache(scratch / "cache")
-            resolution = self._resolve(uv, found, lambda: scratch)
-        if isinstance(resolution, Denial):
-            return self._result(CreateOutcome.REFUSED, denial=resolution)
+        with tempfile.TemporaryDirectory(prefix="tfgpu-") as scratch:
+            foreseen = self.foresee(Path(scratch))
+        if isinstance(foreseen, Denial):
+            return self._result(CreateOutcome.REFUSED, denial=foreseen)
         return self._result(
             CreateOutcome.DRY_RUN,
-            packages=tuple(item.requirement for item in resolution.locked),
-            python=found.path if found else "",
-            remarks=tuple(remarks),
+            packages=foreseen.packages,
+            python=foreseen.python,
+            remarks=(*remarks, *foreseen.remarks),
         )
 
     def create(self) -> CreateResult:
@@ -132,52 +131,84 @@ class Work:
                 return self._result(CreateOutcome.REFUSED, denial=denial, remarks=transaction.found)
             if place.standing is Standing.OURS and not self.options.replace:
                 return self._existing(place, transaction.found)
-            events = UvWatch(self.watch)
-            uv = self._uv(events)
-            cache = uv.cache
-            if cache is None or not usable_cache(cache):
-                cache = transaction.scratch()
-                uv.use_cache(cache)
-            with self.clock.stage("python"):
-                interpreter, looked = choose(self.pythons, self._wanted)
-                if interpreter is None:
-                    self.watch.step(f"fetching Python {self._wanted}")
-                    interpreter = fetch(self.system, uv, self._wanted, self.pythons, looked)
-            resolution = self._resolve(uv, interpreter, transaction.scratch)
-            if isinstance(resolution, Denial):
-                return self._result(CreateOutcome.REFUSED, denial=resolution, remarks=transaction.found)
-            build = Build(
-                self.system,
-                uv,
-                self.plan,
-                self.matrix,
-                interpreter,
-                transaction,
-                self.watch,
-                events,
-                allow_source=self.options.allow_source,
-            )
+            ready = self.prepare(transaction)
+            if isinstance(ready, Denial):
+                return self._result(CreateOutcome.REFUSED, denial=ready, remarks=transaction.found)
             with self.clock.stage("install"):
-                build.install(resolution, cache)
+                ready.install()
             with self.clock.stage("wire"):
-                build.wire(resolution.locked)
+                ready.wire()
             verdict = None
             if self.options.verify:
                 with self.clock.stage("verify"):
-                    verdict = build.verify()
+                    verdict = ready.build.verify()
             self.watch.step("putting it in place")
             replaced = place.standing is not Standing.NOTHING
             with self.clock.stage("place"):
-                build.check_movable()
+                ready.build.check_movable()
                 transaction.commit(replace=replaced)
+        self.placed(place)
         return self._result(
             CreateOutcome.CREATED,
-            packages=tuple(item.requirement for item in resolution.locked),
-            python=interpreter.path,
+            packages=ready.packages,
+            python=ready.python,
             verdict=verdict,
             replaced=replaced,
-            remarks=transaction.found,
+            remarks=(*transaction.found, *ready.remarks()),
         )
+
+    def foresee(self, scratch: Path) -> Foreseen | Denial:
+        """Resolve for a dry run, with files in ``scratch`` only."""
+        found, _ = choose(self.pythons, self._wanted)
+        remark = f"Python {self._wanted} is not on this machine: uv would be asked to fetch it"
+        uv = self._uv(UvWatch(self.watch))
+        if not usable_cache(uv.cache):
+            uv.use_cache(scratch / "cache")
+        resolution = self._resolve(uv, found, lambda: scratch)
+        if isinstance(resolution, Denial):
+            return resolution
+        packages = tuple(item.requirement for item in resolution.locked)
+        return Foreseen(packages, found.path, ()) if found else Foreseen(packages, "", (remark,))
+
+    def prepare(self, transaction: Transaction) -> Ready | Denial:
+        """Resolve, and return what has only to be built in the transaction."""
+        events = UvWatch(self.watch)
+        uv = self._uv(events)
+        cache = usable_or(uv, transaction.scratch)
+        with self.clock.stage("python"):
+            interpreter, looked = choose(self.pythons, self._wanted)
+            if interpreter is None:
+                self.watch.step(f"fetching Python {self._wanted}")
+                interpreter = fetch(self.system, uv, self._wanted, self.pythons, looked)
+        resolution = self._resolve(uv, interpreter, transaction.scratch)
+        if isinstance(resolution, Denial):
+            return resolution
+        build = Build(
+            self.system,
+            uv,
+            self.plan,
+            self.matrix,
+            interpreter,
+            transaction,
+            self.watch,
+            events,
+            allow_source=self.options.allow_source,
+            lock=self.lock_used,
+        )
+        return Ready(
+            build,
+            tuple(item.requirement for item in resolution.locked),
+            interpreter.path,
+            lambda: build.install(resolution, cache),
+            lambda: build.wire(resolution.locked),
+        )
+
+    def placed(self, before: Place) -> None:
+        """Do what remains after the new environment has taken the place of what stood there ``before``."""
+        if before.record is not None and before.record.document.get("backend") == "conda":
+            from provision.backends.conda.register import unregister  # noqa: PLC0415 - only where conda was in use
+
+            unregister(self.system, self.target)
 
     def _existing(self, place: Place, found: tuple[str, ...]) -> CreateResult:
         """Look over an environment that is just what was asked for."""
@@ -217,8 +248,15 @@ class Work:
         if self.options.replace:
             return None
         same = place.record is not None and place.record.plan_digest == plan_digest(self.plan)
-        if same:
+        if same and (self.lock is None or same_packages(read_locked(place.path), self.lock.packages)):
             return None
+        if same:
+            return Denial(
+                "path-exists",
+                f"{self.target} exists already and holds other packages than the lock",
+                (f"it is {place.what}",),
+                "bring it to the lock: `tfgpu-provision sync`, or add --replace",
+            )
         wanted = f"{self.plan.row.distribution} {self.plan.row.release} on Python {self.plan.python.series}"
         return Denial(
             "path-exists",
@@ -237,6 +275,9 @@ class Work:
         return Uv(self.system, offline=self.options.offline, on_line=on_line)
 
     def _resolve(self, uv: Uv, interpreter: Interpreter | None, scratch: Callable[[], Path]) -> Resolution | Denial:
+        if self.lock is not None:
+            start_thread(preload)
+            return resolution_of(self.lock, scratch, allow_source=self.options.allow_source)
         self.watch.step(f"resolving {self.plan.row.distribution} {self.plan.row.release}")
         # While uv waits for the index, Python can load what comes next.
         start_thread(preload)
@@ -249,11 +290,21 @@ class Work:
             return resolve(uv, self.plan, target, allow_source=self.options.allow_source, scratch=scratch)
 
     def _result(self, outcome: CreateOutcome, **more: Any) -> CreateResult:
-        return CreateResult(outcome, str(self.target), plan=self.plan, seconds=dict(self.clock.seconds), **more)
+        seconds = dict(self.clock.seconds)
+        return CreateResult(outcome, str(self.target), plan=self.plan, seconds=seconds, lock=self.lock_used, **more)
 
 
 def _and(request: Request) -> str:
     return f" with {', '.join(request.requirements)}" if request.requirements else ""
+
+
+def usable_or(uv: Uv, scratch: Callable[[], Path]) -> Path:
+    """Return uv's cache; one in ``scratch`` that is used from now on where the usual one cannot be written."""
+    cache = uv.cache
+    if cache is None or not usable_cache(cache):
+        cache = scratch()
+        uv.use_cache(cache)
+    return cache
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -22,6 +22,7 @@ from provision.workflows.settings import Settings, load_settings
 
 _SHOWN = 60
 _PYTHON_3 = 3
+_BACKENDS = ("venv", "conda")
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,17 @@ def plan(
     for_: Sequence[str] = (),
     requirements: Sequence[str] = (),
     matrix_file: Path | None = None,
+    backend: str | None = None,
+    conda: Sequence[str] = (),
 ) -> Planned:
     """Read machine and matrix, and decide; what is not given comes from ``[tool.tfgpu]`` of the project in ``folder``.
 
     Raises:
-        UsageError: ``bad-tf-spec``, ``bad-python``, ``bad-requirement``, ``bad-for``.
+        UsageError: ``bad-tf-spec``, ``bad-python``, ``bad-requirement``, ``bad-backend``, ``bad-for``.
         InvalidFileError: a matrix, project file or captured machine that is wrong.
     """
     settings = load_settings(folder)
-    request = make_request(settings, tf=tf, python=python, requirements=requirements)
+    request = make_request(settings, tf=tf, python=python, requirements=requirements, backend=backend, conda=conda)
     matrix = load_matrix(matrix_file, settings)
     host = host_for(system, for_)
     if not host.described and request.python is None:
@@ -59,19 +62,45 @@ def plan(
 
 
 def make_request(
-    settings: Settings, *, tf: str | None, python: str | None, requirements: Sequence[str] = ()
+    settings: Settings,
+    *,
+    tf: str | None,
+    python: str | None,
+    requirements: Sequence[str] = (),
+    backend: str | None = None,
+    conda: Sequence[str] = (),
 ) -> Request:
     """Return the request out of options and settings; options win, packages add up.
 
     Raises:
-        UsageError: ``bad-python`` or ``bad-requirement``. The TensorFlow spec is read by ``decide``.
+        UsageError: ``bad-python``, ``bad-requirement`` or ``bad-backend``. The TensorFlow spec is read by ``decide``.
     """
+    chosen = _backend(backend if backend is not None else settings.text("backend"), conda)
     texts = (*settings.strings("requirements"), *requirements)
     return Request(
         tf=(tf if tf is not None else settings.text("tf")) or "",
         python=_python(python if python is not None else settings.text("python")),
         requirements=tuple(_requirement(text) for text in texts),
+        backend=chosen,
+        conda=(*settings.strings("conda"), *conda) if chosen == "conda" else (),
     )
+
+
+def _backend(text: str | None, conda: Sequence[str]) -> str:
+    backend = text or "venv"
+    if backend not in _BACKENDS:
+        raise UsageError(
+            f"{backend[:_SHOWN]!a} is not a backend",
+            code="bad-backend",
+            hint="venv takes CUDA from NVIDIA's wheels, conda from the packages of a conda channel",
+        )
+    if conda and backend != "conda":
+        raise UsageError(
+            "conda packages were asked for without the conda backend",
+            code="bad-backend",
+            hint="add --backend conda, or ask for the package with --with",
+        )
+    return backend
 
 
 def _python(text: str | None) -> PythonVersion | None:

@@ -15,7 +15,19 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_KNOWN: dict[str, type] = {"tf": str, "python": str, "matrix": str, "requirements": list}
+_KNOWN: dict[str, type | tuple[type, ...]] = {
+    "tf": str,
+    "python": str,
+    "matrix": str,
+    "backend": str,
+    "requirements": list,
+    "conda": list,
+    "channels": list,
+    "targets": dict,
+    "format": (str, list),
+    "lock": str,
+}
+_BACKENDS = ("venv", "conda")
 _LIMIT = 1 << 20
 
 
@@ -40,8 +52,13 @@ class Settings:
         return self.base / text if text and self.base else None
 
     def strings(self, key: str) -> tuple[str, ...]:
-        """Return a list-of-strings setting."""
-        return tuple(self.values.get(key, ()))
+        """Return a list-of-strings setting; one string alone is a list of one."""
+        value = self.values.get(key, ())
+        return (value,) if isinstance(value, str) else tuple(value)
+
+    def table(self, key: str) -> dict[str, str]:
+        """Return a setting that is a table of strings, in its order."""
+        return dict(self.values.get(key, {}))
 
 
 def load_settings(folder: Path) -> Settings:
@@ -59,18 +76,32 @@ def load_settings(folder: Path) -> Settings:
     return Settings()
 
 
+def nearest_project(folder: Path) -> Path | None:
+    """Return the nearest pyproject.toml at or above ``folder``, None where there is none."""
+    return next((path for parent in (folder, *folder.parents) if (path := parent / "pyproject.toml").is_file()), None)
+
+
+def read_table(path: Path, raw: bytes) -> object:
+    """Return what a pyproject.toml has as ``[tool.tfgpu]``, right or wrong, None where it has none.
+
+    Raises:
+        InvalidFileError: it is no TOML, or too large.
+    """
+    table = _loaded(path, raw).get("tool", {})
+    return table.get("tfgpu") if isinstance(table, dict) else None
+
+
 def _too_large(path: Path) -> InvalidFileError:
     return InvalidFileError(
         f"{path.name} is larger than {_LIMIT} bytes", code="invalid-settings", why=(str(path),), hint="correct the file"
     )
 
 
-def _parse(path: Path, raw: bytes) -> Settings:
+def _loaded(path: Path, raw: bytes) -> dict[str, Any]:
     try:
         if len(raw) > _LIMIT:
             raise _too_large(path)
-        table = tomllib.loads(raw.decode("utf-8")).get("tool", {})
-        table = table.get("tfgpu", {}) if isinstance(table, dict) else {}
+        document: dict[str, Any] = tomllib.loads(raw.decode("utf-8"))
     except ValueError as error:
         raise InvalidFileError(
             f"{path.name} cannot be read",
@@ -78,6 +109,12 @@ def _parse(path: Path, raw: bytes) -> Settings:
             why=(f"{path}: {error}",),
             hint="correct the file, or run the command in another folder",
         ) from error
+    return document
+
+
+def _parse(path: Path, raw: bytes) -> Settings:
+    table = _loaded(path, raw).get("tool", {})
+    table = table.get("tfgpu", {}) if isinstance(table, dict) else {}
     if not isinstance(table, dict):
         table = {"tfgpu": table}
     wrong = [f"{path}: [tool.tfgpu] {complaint}" for complaint in _complaints(table)]
@@ -97,6 +134,11 @@ def _complaints(table: Mapping[str, Any]) -> Iterator[str]:
         if kind is None:
             yield f"{key}: not a setting"
         elif not isinstance(value, kind):
-            yield f"{key}: must be a {kind.__name__}"
+            kinds = kind if isinstance(kind, tuple) else (kind,)
+            yield f"{key}: must be a {' or a '.join(item.__name__ for item in kinds)}"
         elif isinstance(value, list) and not all(isinstance(item, str) for item in value):
             yield f"{key}: every entry must be a str"
+        elif isinstance(value, dict):
+            yield from (f"{key}.{name}: must be a str" for name, item in value.items() if not isinstance(item, str))
+        elif key == "backend" and value not in _BACKENDS:
+            yield f"{key}: must be one of {', '.join(_BACKENDS)}"

@@ -26,7 +26,7 @@ from provision.verify.receipt import Circumstances, Identity, receipt_document
 from provision.verify.verdict import conclude, skipped
 from provision.workflows.common import load_matrix
 from provision.workflows.settings import load_settings
-from provision.workflows.verify_premises import find_row, find_set, premises_of
+from provision.workflows.verify_premises import conda_versions, find_row, find_set, premises_of
 from provision.workflows.verify_stages import STAGES, Run, patience
 
 
@@ -73,7 +73,7 @@ def verify(
     if row is None and matrix is not None:
         row = find_row(seen, matrix)
     if library_set is None and row is not None:
-        library_set = find_set(row, seen.versions)
+        library_set = find_set(row, {**conda_versions(seen), **seen.versions})
     premises = premises_of(system, seen, row, library_set)
     run = Run(system, seen, premises, guest_environ(system.environ), host, timeout)
     stages: list[Stage] = []

@@ -12,6 +12,7 @@ from provision.model.versions import TfVersion
 from provision.probes.environment import Installed, Inventory
 from provision.system import System
 from provision.verify.answer import Premises
+from provision.verify.libraries import is_version
 
 _LIBRARIES = re.compile(
     r"lib(cuda|cublas|cudnn|cufft|cupti|curand|cusolver|cusparse|nccl|nvrtc|nvJitLink|nvshmem)\w*\.so(\.\d+)*\Z"
@@ -36,7 +37,10 @@ def premises_of(system: System, seen: Inventory, row: Row | None, library_set: L
         shadow=_shadow(package, chosen),
         user_site=bool(seen.user_site),
         cuda_build=_cuda_build(system, site),
-        wheels={name: version for name, version in seen.versions.items() if name.startswith("nvidia-")},
+        wheels={
+            **{name: version for name, version in seen.versions.items() if name.startswith("nvidia-")},
+            **_of_set(conda_versions(seen), library_set),
+        },
         files=_library_files(system, seen, site),
         row=row,
         library_set=library_set,
@@ -47,7 +51,8 @@ def premises_of(system: System, seen: Inventory, row: Row | None, library_set: L
 def framework_file(seen: Inventory, premises: Premises) -> Path | None:
     """Return libtensorflow_framework of the environment; conda-forge keeps it in the environment's own lib."""
     for name in ("libtensorflow_framework.so.2", "libtensorflow_framework.so.1"):
-        for folder in (Path(premises.site_packages) / "tensorflow", Path(seen.env.prefix) / "lib"):
+        site = Path(premises.site_packages)
+        for folder in (site / "tensorflow", site / "tensorflow_core", Path(seen.env.prefix) / "lib"):
             if (folder / name).is_file():
                 return folder / name
     return None
@@ -67,11 +72,31 @@ def find_row(seen: Inventory, matrix: Matrix) -> Row | None:
 
 
 def find_set(row: Row, versions: Mapping[str, str]) -> LibrarySet | None:
-    """Return the set of the row whose wheels are the ones installed, None where they are a mixture of their own."""
-    for library_set in row.sets:
-        if all(versions.get(pin.name) == pin.version for pin in library_set.pins):
+    """Return the set of the row whose wheels are the ones installed, None where they are a mixture of their own.
+
+    ``versions`` holds those of conda packages as well (`conda_versions`), for the sets that conda brings.
+    """
+    for library_set in (*row.sets, *row.conda_sets):
+        wanted = {pin.name: pin.version for pin in library_set.pins} | {
+            package.name: package.version for package in library_set.conda
+        }
+        if all(is_version(versions.get(name), version) for name, version in wanted.items()):
             return library_set
     return None
+
+
+def conda_versions(seen: Inventory) -> Mapping[str, str]:
+    """Return name to version of the conda packages of an environment, nothing where it is none of conda's."""
+    if seen.env.kind != "conda":
+        return {}
+    # The name of a record is the package's file name, and neither version nor build has a hyphen.
+    stems = (path.stem.rsplit("-", 2) for path in sorted(Path(seen.env.prefix, "conda-meta").glob("*-*-*.json")))
+    return {name: version for name, version, _ in stems}
+
+
+def _of_set(versions: Mapping[str, str], library_set: LibrarySet | None) -> Mapping[str, str]:
+    names = [pin.name for pin in library_set.conda] if library_set else []
+    return {name: versions[name] for name in names if name in versions}
 
 
 def _distribution(seen: Inventory, site: PurePosixPath | None) -> Installed | None:

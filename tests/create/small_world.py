@@ -10,6 +10,7 @@ import functools
 import hashlib
 import http.server
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -250,12 +251,14 @@ class Index:
         faults: part of a path to what happens to requests for it: ``500``, ``cut`` (half of it), ``swap`` (other bytes
             of the same length) or ``slow`` (two seconds before the first byte).
         asked: every path that was asked for.
+        uploaded: file name to the time of its upload; with any, its pages are JSON that says them (PEP 700).
     """
 
     folder: Path
     url: str = ""
     faults: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    uploaded: dict[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -275,7 +278,7 @@ def serve(folder: Path) -> Iterator[Index]:
         def do_GET(self) -> None:
             index.asked.append(self.path)
             fault = next((kind for part, kind in index.faults.items() if part in self.path), "")
-            body = _page(index.folder, self.path)
+            body = _page(index, self.path)
             if fault == "500" or body is None:
                 self.send_response(500 if fault else 404)
                 self.send_header("Content-Length", "0")
@@ -286,7 +289,8 @@ def serve(folder: Path) -> Iterator[Index]:
             if fault == "swap":
                 body = body[: len(body) // 2] + bytes(255 - byte for byte in body[len(body) // 2 :])
             self.send_response(200)
-            self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/octet-stream")
+            kind = "application/vnd.pypi.simple.v1+json" if index.uploaded else "text/html"
+            self.send_header("Content-Type", kind if self.path.endswith("/") else "application/octet-stream")
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Cache-Control", "max-age=600")
             self.end_headers()
@@ -309,17 +313,34 @@ def serve(folder: Path) -> Iterator[Index]:
         server.server_close()
 
 
-def _page(folder: Path, path: str) -> bytes | None:
+def _page(index: Index, path: str) -> bytes | None:
     kind, _, rest = path.strip("/").partition("/")
     if kind == "files":
-        found = folder / rest
+        found = index.folder / rest
         return found.read_bytes() if found.is_file() else None
-    links = [
-        f'<a href="/files/{file.name}#sha256={hashlib.sha256(file.read_bytes()).hexdigest()}">{file.name}</a>'
-        for file in sorted(folder.iterdir())
+    files = [
+        file
+        for file in sorted(index.folder.iterdir())
         if file.name.rsplit("-", 4 if file.suffix == ".whl" else 1)[0].replace("_", "-") == rest
     ]
-    return f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>".encode() if links else None
+    digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    if not files:
+        return None
+    if index.uploaded:
+        entries = [
+            {
+                "filename": name,
+                "url": f"/files/{name}",
+                "hashes": {"sha256": digest},
+                "size": (index.folder / name).stat().st_size,
+                **({"upload-time": index.uploaded[name]} if name in index.uploaded else {}),
+            }
+            for name, digest in digests.items()
+        ]
+        document = {"meta": {"api-version": "1.1"}, "name": rest, "versions": [], "files": entries}
+        return json.dumps(document).encode()
+    links = [f'<a href="/files/{name}#sha256={digest}">{name}</a>' for name, digest in digests.items()]
+    return f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>".encode()
 
 
 def environ_for(index: Index, cache: Path, home: Path) -> dict[str, str]:

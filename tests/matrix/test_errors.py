@@ -50,7 +50,12 @@ def test_the_minimal_matrix_is_right(tmp_path: Path) -> None:
         ("first_branch: 450", "first_branch: old", "old,", "gpus.8.0.first_branch: not a whole number: 'old'"),
         ("folder: nvidia/blue/lib", "folder: ../../etc", "../../etc", "not a path below site-packages: '../../etc'"),
         ("folder: nvidia/blue/lib", "folder: /etc", "/etc", "not a path below site-packages: '/etc'"),
-        ("libblue.so.11\n    evidence", "libblue.dll\n    evidence", "dll", "libraries: not a SONAME: 'libblue.dll'"),
+        (
+            "    libraries: libblue.so.11\n    evidence: wheel",
+            "    libraries: libblue.dll\n    evidence: wheel",
+            "dll",
+            "libraries: not a SONAME: 'libblue.dll'",
+        ),
         ("gpus: 3.5 9.0", "gpus: 9.0 3.5", "9.0 3.5", "sets.cu118.gpus: 3.5 is older than 9.0"),
         ("gpus: 3.5 9.0", "gpus: 3.5 8.0 9.0", "3.5 8.0 9.0", "sets.cu118.gpus: needs one to 2 values"),
         ("sass: 3.5 8.0\n    ptx: 8.0\n    pins", "sass: 3.5 3.5\n    ptx: 8.0\n    pins", "3.5 3.5", "stands twice"),
@@ -61,6 +66,34 @@ def test_the_minimal_matrix_is_right(tmp_path: Path) -> None:
             "9.0.0",
             "wheels has no entry for nvidia-red-cu11 (or nvidia-red-cu11 9)",
         ),
+        (
+            "channel: some-channel",
+            "channel: https://example.org/x",
+            "channel: https",
+            "not the name of a conda channel",
+        ),
+        ("    channel: some-channel\n", "", "    cuda: 11.8", "sets.conda-cu118: channel is missing"),
+        ("red: 8.9.1", "red: file:///tmp/red", "file:", "conda.red: not a version or a prefix of one"),
+        ("red: 8.9.1", "red: 8.9.1[md5=0]", "md5", "conda.red: not a version or a prefix of one"),
+        ("red: 8.9.1", "Red: 8.9.1", "Red:", "sets.conda-cu118.conda: not the name of a conda package: 'Red'"),
+        ("red: 8.9.1", "https://example.org/red: 8.9.1", "org/red", "not the name of a conda package"),
+        ("red: 8.9.1", "-red: 8.9.1", "-red:", "not the name of a conda package"),
+        ("red: 8.9.1", "green: 8.9.1", "green:", "conda_packages has no entry for green 8.9.1"),
+        ("11.8.* cuda*", "11.8.* cuda*|cpu", "cpu", "conda.blue: not a version or a prefix of one"),
+        ('blue: "11.8.* cuda*"', "pink: 1.0", "pink: 1.0", "conda_packages has no entry for pink 1.0"),
+        (
+            "conda: conda-cu118",
+            "conda: cu118",
+            "conda: cu118",
+            "releases.tensorflow==2.9.3.conda: set cu118 is one of wheels",
+        ),
+        (
+            "glibc: 2.17\n    conda:",
+            "glibc: new\n    conda:",
+            "glibc: new",
+            "sets.conda-cu118.glibc: not a glibc version",
+        ),
+        ("  10.1: {linux: 418.39", "  10.1: {linux: x", "linux: x", "cuda_toolkits.10.1.linux: not a driver version"),
         ("ptxas: nvidia/blue", "ptxas: nvidia/../../blue", "ptxas: nv", "ptxas: not a path below site-packages"),
         ("target: 9.0a", "target: 9.0x", "9.0x", "code.two.modules[2].target: not a PTX target: '9.0x'"),
         ("kind: RUNPATH", "kind: PATH", "kind: PATH", "search_paths.runpath.kind: not a kind of search path: 'PATH'"),
@@ -102,14 +135,14 @@ def test_the_minimal_matrix_is_right(tmp_path: Path) -> None:
         ("schema: 1", "schema: 2", "schema: 2", "schema: not a format version: '2'"),
         ("schema: 1\n", "schema: 1\nextra: {}\n", "extra", "the file: unknown key 'extra'"),
         (
-            "    cudnn: 8.6\n",
-            "    cudnn: 8.0\n",
+            "    cudnn: 8.6\n    gpus: 3.5",
+            "    cudnn: 8.0\n    gpus: 3.5",
             "sets: cu118",
             "cuDNN 8.0 of set cu118 cannot serve a build with cuDNN 8.1",
         ),
         (
-            "    cuda: 11.8\n    cudnn",
-            "    cuda: 12.2\n    cudnn",
+            "  cu118:\n    cuda: 11.8",
+            "  cu118:\n    cuda: 12.2",
             "sets: cu118",
             "CUDA 12.2 of set cu118 cannot serve a",
         ),
@@ -136,7 +169,7 @@ def test_each_error_has_its_line(tmp_path: Path, old: str, new: str, line: str, 
 
 
 def test_an_error_in_a_row_is_not_repeated_for_what_depends_on_it(tmp_path: Path) -> None:
-    found = errors_of(tmp_path, MINIMAL.replace("    cudnn: 8.6\n", "    cudnn: many\n"))
+    found = errors_of(tmp_path, MINIMAL.replace("    cudnn: 8.6\n    gpus: 3.5", "    cudnn: many\n    gpus: 3.5"))
     assert len(found) == 1, "rows that use the broken set are not judged by it"
 
 

@@ -45,7 +45,44 @@ def test_every_final_release_with_a_linux_wheel_has_a_row() -> None:
                 tags.insert(0, "cp38")
             assert tags == sorted(wheel["python_tags"], key=lambda tag: int(tag[3:]))
             assert [row.platform] == wheel["platform_tags"]
-    assert set(ROWS) == expected
+    assert {name for name, row in ROWS.items() if row.sets} == expected
+
+
+def test_what_only_conda_serves_is_what_was_uploaded() -> None:
+    compared = 0
+    for row in (row for row in MATRIX.rows if not row.sets):
+        compared += 1
+        facts = read("tf_builds.json")[row.distribution][row.release.text]
+        wheel = facts["platforms"]["linux_x86_64"]
+        assert row.released == facts["upload"][:10]
+        assert [f"cp{python.major}{python.minor}" for python in row.pythons] == wheel["python_tags"]
+        assert [row.platform] == wheel["platform_tags"]
+        members = read("arch_support.json")["tf"][row.requirement]["members"]
+        for member in members.values():
+            assert list(row.sass) == [dotted(number) for number in member["sass"]]
+            assert list(row.ptx) == [dotted(number) for number in member["ptx"]]
+        name = (row.distribution, f"{row.release.minor_series}.0")
+        for tested in read("tf_tested.yaml")["tested_linux_gpu"]:
+            if (tested["package"], tested["tf"]) == name:
+                assert (row.cuda.text, row.cudnn.text) == (tested["cuda"], tested["cudnn"])
+    assert compared == 5
+
+
+def test_the_conda_packages_are_those_of_the_feedstocks() -> None:
+    """Each pinned version stands in the table of feedstock versions, a prefix as the beginning of one."""
+    text = (FACTS / "conda_engine.md").read_text(encoding="utf-8")
+    lines = {line.split("|")[1].split("(")[0].split(":")[0].strip(): line for line in text.splitlines() if "|" in line}
+    lines["tensorflow"] = next(line for line in text.splitlines() if line.startswith("| tensorflow (conda-forge)"))
+    compared = 0
+    for library_set in MATRIX.sets.values():
+        for pin in library_set.conda:
+            if pin.name in ("cudatoolkit", "cudnn") and pin.version.count(".") > 1:
+                compared += 1
+                known = re.findall(r"[0-9]+(?:\.[0-9]+)+(?:-[0-9])?", lines[pin.name])
+                wanted = pin.version.removesuffix(".*")
+                spans = [number.split("-")[0].rsplit(".", 1)[0] for number in known if "-" in number]
+                assert any(number.startswith(wanted) for number in known) or wanted.rsplit(".", 1)[0] in spans, pin
+    assert compared >= 10
 
 
 def test_what_each_release_opens() -> None:
@@ -66,7 +103,7 @@ def test_the_code_inside() -> None:
     compared = 0
     for wheel in read("tf_tested.yaml")["wheel_contents"]:
         row = ROWS.get(f"tensorflow=={wheel['tf']}")
-        if row is None or wheel["wheel"].startswith("tensorflow_gpu"):
+        if row is None or not row.sets or wheel["wheel"].startswith("tensorflow_gpu"):
             continue
         compared += 1
         assert list(row.sass) == [dotted(number) for number in wheel["sass"]], wheel["tf"]
@@ -120,6 +157,10 @@ def test_drivers_and_ptx_isa() -> None:
     assert {cuda.text: isa.text for cuda, isa in MATRIX.ptx_isa.items()} == facts["ptx_isa_by_cuda"]
     for major, family in MATRIX.families.items():
         assert family.linux_min.text == facts["minor_version_compatibility"][str(major)]["linux_min"]
+    toolkits = {".".join(item["version"].split(".")[:2]): item for item in facts["toolkits"]}
+    for cuda, family in MATRIX.toolkits.items():
+        assert family.linux_min.text == toolkits[cuda.text]["linux_x86_64_min"]
+        assert family.windows_min.text == toolkits[cuda.text]["windows_min"]
 
 
 def test_every_known_product_is_found() -> None:

@@ -15,24 +15,45 @@ from provision.matrix import default_path, load
 from provision.matrix.build import CLAIMS
 from provision.model.facts import Certainty
 from provision.model.matrix import LibrarySet, Row
-from provision.model.versions import ComputeCapability, CudaVersion, DriverVersion, TfVersion
-
-MATRIX = load()
-ROWS = MATRIX.rows
-MINORS = [f"2.{minor}" for minor in range(4, 22)]
-each_row = pytest.mark.parametrize("row", ROWS, ids=[row.release.text for row in ROWS])
-each_set = pytest.mark.parametrize("library_set", MATRIX.sets.values(), ids=list(MATRIX.sets))
+from provision.model.versions import ComputeCapability, CudaVersion, DriverVersion, GlibcVersion, TfVersion
 
 
 def capabilities(*texts: str) -> tuple[ComputeCapability, ...]:
     return tuple(ComputeCapability(text) for text in texts)
 
 
+MATRIX = load()
+ROWS = MATRIX.rows
+MINORS = [f"2.{minor}" for minor in range(4, 22)]
+each_row = pytest.mark.parametrize("row", ROWS, ids=[row.release.text for row in ROWS])
+WHEEL_SETS = {name: item for name, item in MATRIX.sets.items() if item.pins}
+CONDA_SETS = {name: item for name, item in MATRIX.sets.items() if item.conda}
+KEPLER_WITHOUT_CONDA = {
+    row.requirement: capabilities("3.5") if row.release.minor_series in ("2.12", "2.13", "2.14") else () for row in ROWS
+}
+"""conda-forge never had cuDNN 8.6 or 8.7, the last ones with code for Kepler that builds of CUDA 11.8 accept."""
+each_wheel_set = pytest.mark.parametrize("library_set", WHEEL_SETS.values(), ids=list(WHEEL_SETS))
+each_conda_set = pytest.mark.parametrize("library_set", CONDA_SETS.values(), ids=list(CONDA_SETS))
+each_set = pytest.mark.parametrize("library_set", MATRIX.sets.values(), ids=list(MATRIX.sets))
+
+
 def test_every_minor_is_there_with_all_its_final_releases() -> None:
-    assert sorted({row.release.minor_series for row in ROWS}, key=TfVersion) == MINORS
-    assert len(ROWS) == 52
+    with_wheels = [row for row in ROWS if row.sets]
+    assert sorted({row.release.minor_series for row in with_wheels}, key=TfVersion) == MINORS
+    assert len(with_wheels) == 52
     assert [row.release for row in ROWS] == sorted({row.release for row in ROWS})
-    assert {row.distribution for row in ROWS} == {"tensorflow"}
+    assert {row.distribution for row in with_wheels} == {"tensorflow"}
+
+
+def test_what_wheels_cannot_serve_conda_does() -> None:
+    assert [row.requirement for row in ROWS if not row.sets] == [
+        "tensorflow-gpu==1.15.5",
+        "tensorflow-gpu==2.0.4",
+        "tensorflow==2.1.4",
+        "tensorflow==2.2.3",
+        "tensorflow==2.3.4",
+    ]
+    assert all(row.conda_sets for row in ROWS)
 
 
 def test_a_row_is_found_by_its_release() -> None:
@@ -81,7 +102,7 @@ def test_each_row_stands_on_its_line(row: Row) -> None:
 @each_row
 def test_every_claim_of_each_row_has_evidence(row: Row) -> None:
     for group in CLAIMS:
-        if group not in ("optional", "constraints"):
+        if group not in ("optional", "constraints") and (group != "sets" or row.sets):
             assert group in row.evidence, group
     assert "import" in row.evidence, "our own rows were installed and imported"
     assert bool(row.constraints) <= ("constraints" in row.evidence)
@@ -96,7 +117,7 @@ def test_every_claim_of_each_row_has_evidence(row: Row) -> None:
 def test_what_decides_was_read_from_the_wheel_of_this_very_release(row: Row) -> None:
     for group in ("gate", "arch", "search", "build", "xla"):
         assert row.certainty(group) is Certainty.ARTIFACT
-        assert f"tensorflow-{row.release}-cp" in row.evidence[group].source
+        assert f"{row.distribution.replace('-', '_')}-{row.release}-cp" in row.evidence[group].source
 
 
 @each_row
@@ -104,6 +125,7 @@ def test_the_parts_of_each_row_fit_together(row: Row) -> None:
     assert row.pythons
     assert list(row.pythons) == sorted(row.pythons)
     assert date.fromisoformat(row.released) > date(2020, 12, 1)
+    assert bool(row.ptx_modules) is bool(row.sets), "PTX modules were read where a driver would have to compile them"
     tag_glibc = {"manylinux2010": "2.12", "manylinux_2_17": "2.17", "manylinux_2_27": "2.27"}
     assert row.glibc.text == next(glibc for tag, glibc in tag_glibc.items() if row.platform.startswith(tag))
     assert "avx" in row.cpu_features
@@ -112,7 +134,6 @@ def test_the_parts_of_each_row_fit_together(row: Row) -> None:
     assert row.sass
     assert list(row.sass) == sorted(row.sass)
     assert row.optional["cupti"]
-    assert row.ptx_modules
     for modules in row.ptx_modules:
         assert modules.native, "PTX alone is what the device linker left, and is not counted"
         assert set(modules.native) <= set(row.sass)
@@ -121,28 +142,31 @@ def test_the_parts_of_each_row_fit_together(row: Row) -> None:
 
 @each_row
 def test_each_set_of_each_row_brings_everything_it_must(row: Row) -> None:
-    assert row.sets
-    for library_set in row.sets:
+    assert row.sets or row.conda_sets
+    for library_set in (*row.sets, *row.conda_sets):
         for soname in row.gate:
-            assert library_set.provider(row.aliases.get(soname, soname)), (library_set.ident, soname)
-        for purpose, sonames in row.optional.items():
-            answered = [library_set.provider(row.aliases.get(name, name)) for name in sonames]
-            assert any(answered), (library_set.ident, purpose)
+            names = (soname, row.aliases.get(soname, soname))
+            assert any(map(library_set.provider, names)), (library_set.ident, soname)
         assert library_set.cudnn.major == row.cudnn.major
         assert library_set.cudnn >= row.cudnn
         assert library_set.cuda >= row.cuda
+    for library_set in row.sets:
+        for purpose, sonames in row.optional.items():
+            answered = [library_set.provider(row.aliases.get(name, name)) for name in sonames]
+            assert any(answered), (library_set.ident, purpose)
 
 
 @each_row
 def test_each_row_serves_every_gpu_that_its_code_serves(row: Row) -> None:
-    served = [
-        capability
-        for capability in row.sass
-        if any(
-            item.first_cc <= capability and (item.last_cc is None or capability <= item.last_cc) for item in row.sets
-        )
-    ]
-    assert served == list(row.sass)
+    for sets in filter(None, (row.sets, row.conda_sets)):
+        served = [
+            capability
+            for capability in row.sass
+            if any(item.first_cc <= capability <= (item.last_cc or capability) for item in sets)
+        ]
+        assert served == [
+            item for item in row.sass if sets is row.sets or item not in KEPLER_WITHOUT_CONDA[row.requirement]
+        ]
 
 
 @each_row
@@ -151,7 +175,9 @@ def test_what_has_no_wheel_is_fixed_by_its_hash(row: Row) -> None:
         assert re.fullmatch("[0-9a-f]{64}", item.sha256)
         assert len(set(item.sha256)) > 4, "not a placeholder"
     names = {item.name for item in row.source_only}
-    if row.release < TfVersion("2.6"):
+    if row.release < TfVersion("2.4"):
+        assert names == ({"gast"} if row.release < TfVersion("2.2") else set())
+    elif row.release < TfVersion("2.6"):
         assert names == {"termcolor", "wrapt"}
     elif row.release < TfVersion("2.7"):
         assert names == {"termcolor", "wrapt", "clang"}
@@ -160,6 +186,37 @@ def test_what_has_no_wheel_is_fixed_by_its_hash(row: Row) -> None:
 
 
 @each_set
+def test_each_set_is_of_one_kind(library_set: LibrarySet) -> None:
+    assert bool(library_set.pins) is not bool(library_set.conda)
+    assert bool(library_set.channel) is bool(library_set.conda)
+    assert library_set.last_cc is not None
+    assert library_set.first_cc <= library_set.last_cc
+    assert not library_set.sass or library_set.sass[0] == library_set.first_cc
+
+
+@each_conda_set
+def test_each_conda_set_is_whole_and_honest(library_set: LibrarySet) -> None:
+    names = {pin.name for pin in library_set.conda}
+    assert names >= (
+        {"cudatoolkit", "cudnn"} if library_set.cuda.major < 12 else {"cuda-version", "libcublas", "cudnn"}
+    )
+    sonames = [soname for pin in library_set.conda for soname in pin.libraries]
+    assert len(sonames) == len(set(sonames)), "one package for each name"
+    assert all(path == f"lib/{soname}" for pin in library_set.conda for soname, path in pin.libraries.items())
+    assert library_set.evidence.certainty in (Certainty.REPORTED, Certainty.DERIVED), "nothing came from the channel"
+    assert library_set.glibc == (GlibcVersion("2.17") if library_set.cuda.major > 10 else None)
+    assert library_set.libdevice
+    assert (library_set.ptxas is not None) is (library_set.cuda.major > 11), "cudatoolkit has no ptxas"
+
+
+def test_what_serves_ada_and_hopper_with_the_builds_of_cuda_11() -> None:
+    for minor in range(4, 15):
+        rows = [row for row in ROWS if row.release.minor_series == f"2.{minor}"]
+        assert rows
+        assert all("conda-cu118-cudnn89" in {item.ident for item in row.conda_sets} for row in rows)
+
+
+@each_wheel_set
 def test_each_set_is_whole(library_set: LibrarySet) -> None:
     names = {re.sub(r"-cu1[12]$", "", pin.name) for pin in library_set.pins}
     assert names >= {"nvidia-cuda-nvcc", "nvidia-cuda-cupti", "nvidia-cuda-nvrtc", "nvidia-cudnn", "nvidia-cublas"}
@@ -179,7 +236,7 @@ def test_each_set_is_whole(library_set: LibrarySet) -> None:
 
 
 def test_no_set_goes_unused() -> None:
-    used = {library_set.ident for row in ROWS for library_set in row.sets}
+    used = {library_set.ident for row in ROWS for library_set in (*row.sets, *row.conda_sets)}
     assert used == set(MATRIX.sets)
 
 
@@ -241,9 +298,10 @@ def test_search_paths(release: str, kind: str, misses: set[str], *, origin: bool
 
 
 def test_only_2_4_needs_the_old_name_of_cusolver() -> None:
-    asking = {row.release.minor_series for row in ROWS if "libcusolver.so.10" in row.gate}
+    built = [row for row in ROWS if row.cuda.major == 11]
+    asking = {row.release.minor_series for row in built if "libcusolver.so.10" in row.gate}
     assert asking == {"2.4"}
-    for row in ROWS:
+    for row in built:
         gate_aliases = {name for name in row.aliases if name in row.gate}
         assert gate_aliases == ({"libcusolver.so.10"} if row.release.minor_series == "2.4" else set())
 
@@ -272,6 +330,15 @@ def test_what_is_ptx_alone_for_whom(release: str, target: str, isa: str, native:
 def test_driver_floors(major: int, linux: str, windows: str) -> None:
     family = MATRIX.families[major]
     assert (family.linux_min.text, family.windows_min.text) == (linux, windows)
+    assert MATRIX.family(CudaVersion(f"{major}.1")) is family
+
+
+@pytest.mark.parametrize(("cuda", "linux", "windows"), [("10.0", "410.48", "411.31"), ("10.1", "418.39", "418.96")])
+def test_before_cuda_11_each_toolkit_has_its_floor(cuda: str, linux: str, windows: str) -> None:
+    family = MATRIX.family(CudaVersion(cuda))
+    assert family is not None
+    assert (family.name, family.linux_min.text, family.windows_min.text) == (cuda, linux, windows)
+    assert MATRIX.family(CudaVersion("10.2")) is None
 
 
 @pytest.mark.parametrize(
@@ -358,9 +425,13 @@ def test_nothing_in_the_shared_tables_goes_unused() -> None:
         "claims",
     ):
         used = {name for row in document["releases"].values() for name in row.get(key, "").split()}
+        if key == "sets":
+            used |= {name for row in document["releases"].values() for name in row.get("conda", "").split()}
         assert used == set(document[tables.get(key, key)]), key
-    pinned = {name for library_set in document["sets"].values() for name in library_set["pins"]}
+    pinned = {name for library_set in document["sets"].values() for name in library_set.get("pins", ())}
     assert {key.split()[0] for key in document["wheels"]} == pinned
+    packages = {name for library_set in document["sets"].values() for name in library_set.get("conda", ())}
+    assert {key.split()[0] for key in document["conda_packages"]} == packages
     cited = {entry["evidence"] for table in document.values() for entry in entries_with_evidence(table)}
     cited |= {evidence for claims in document["claims"].values() for evidence in claims.values()}
     assert cited == set(document["evidence"])

@@ -55,6 +55,8 @@ def test_good_files_are_admitted(validator: Any, path: Path, *, numbers: bool) -
         (("constraints", "numpy-1", "requirement"), "numpy @ https://example.org/x.whl"),
         (("releases", "tensorflow==2.9.3", "pythons"), "2.7"),
         (("releases", "tensorflow 2.9.3"), {}),
+        (("sets", "conda-cu118", "conda", "blue"), "11.8.0 [url=x]"),
+        (("sets", "conda-cu118", "channel"), "https://example.org/channel"),
         (("schema",), "2"),
     ],
 )
@@ -70,5 +72,5 @@ def test_wrong_values_are_refused(validator: Any, path: tuple[str, ...], value: 
 
 def test_a_missing_key_is_refused(validator: Any) -> None:
     document = yaml.load(MINIMAL, yaml.BaseLoader)  # noqa: S506 - BaseLoader makes nothing but text
-    del document["releases"]["tensorflow==2.9.3"]["sets"]
+    del document["releases"]["tensorflow==2.9.3"]["gate"]
     assert not validator.is_valid(document)

@@ -8,6 +8,7 @@ from typing import Any
 from provision.model.facts import Certainty, Evidence, Fact
 from provision.model.host import Container, DriverState, Gpu, HostFacts, Interpreter
 from provision.model.matrix import (
+    CondaPin,
     Constraint,
     CudaFamily,
     DriverBranch,
@@ -48,8 +49,12 @@ PLAN_KEYS = (
     "library_set",
     "cuda",
     "cudnn",
+    "backend",
+    "channel",
     "pins",
     "pins_why",
+    "conda_pins",
+    "conda_pins_why",
     "gpus",
     "widest",
     "caveats",
@@ -125,6 +130,43 @@ CU129_OLD = dataclasses.replace(
 )
 
 SEARCH = SearchPath("RUNPATH", origin=True, nvidia=("cudnn/lib",))
+
+CONDA_112 = LibrarySet(
+    ident="conda-cu112",
+    cuda=CudaVersion("11.2"),
+    cudnn=CudnnVersion("8.1"),
+    pins=(),
+    sass=(),
+    ptx=(),
+    first_cc=cc("3.5"),
+    last_cc=cc("8.6"),
+    ptxas=None,
+    libdevice="lib/libdevice.10.bc",
+    evidence=REPORT,
+    conda=(
+        CondaPin(
+            "cudatoolkit",
+            "11.2.2",
+            "",
+            {name: f"lib/{name}" for name in ("libcudart.so.11.0", "libcusolver.so.11")},
+        ),
+        CondaPin("cudnn", "8.1.*", "", {"libcudnn.so.8": "lib/libcudnn.so.8"}),
+    ),
+    channel="some-channel",
+    glibc=GlibcVersion("2.17"),
+)
+CONDA_118 = dataclasses.replace(
+    CONDA_112,
+    ident="conda-cu118",
+    cuda=CudaVersion("11.8"),
+    cudnn=CudnnVersion("8.9"),
+    first_cc=cc("5.0"),
+    last_cc=cc("9.0"),
+    conda=(dataclasses.replace(CONDA_112.conda[0], version="11.8.0"), CONDA_112.conda[1]),
+)
+CONDA_TF = dataclasses.replace(
+    CONDA_112, ident="conda-tf", conda=(*CONDA_112.conda, CondaPin("tensorflow", "2.10.1", "cuda112*", {}))
+)
 
 ROW_2_10 = Row(
     release=TfVersion("2.10.1"),

@@ -192,8 +192,10 @@ CASES = (
     Case("2.15.*", "driver=535.104.05,gpu=8.6", "ok", "2.15.1"),
     Case("tensorflow==2.15.1", "driver=535.104.05,gpu=8.6", "ok", "2.15.1"),
     Case("latest", "driver=535.104.05,gpu=8.6", "ok", "2.21.0"),
-    Case("2.3", "driver=535.104.05,gpu=8.6", "refused", None, "release-unserved"),
-    Case("1.15", "driver=535.104.05,gpu=8.6", "refused", None, "release-unserved"),
+    Case("2.3", "driver=535.104.05,gpu=8.6", "refused", "2.3.4", "release-unserved"),
+    Case("2.3.1", "driver=535.104.05,gpu=8.6", "refused", None, "release-unserved"),
+    Case("1.15", "driver=535.104.05,gpu=8.6", "refused", "1.15.5", "release-unserved"),
+    Case("tensorflow==1.15.5", "driver=535.104.05,gpu=7.5", "refused", None, "release-unserved"),
     Case("2.15.9", "driver=535.104.05,gpu=8.6", "refused", None, "release-unknown"),
     Case("2.99", "driver=535.104.05,gpu=8.6", "refused", None, "release-unknown"),
     Case("tensorflow-gpu==2.12.0", "driver=535.104.05,gpu=8.6", "refused", None, "release-unserved"),
@@ -202,14 +204,85 @@ CASES = (
 )
 
 
+CONDA = (
+    # Kepler has code in the toolkit of the build and none in that of Ada; CUDA 11.2 is what 2.5 to 2.11 were built with.
+    Case("2.4.1", "driver=450.80.02,gpu=K80", "ok", "2.4.1", libraries="conda-cu110-cudnn80"),
+    Case("2.10", "driver=470.57.02,gpu=K80", "ok", "2.10.1", libraries="conda-cu112-cudnn81"),
+    Case("2.10", "driver=535.104.05,gpu=RTX 4090", "caveat", "2.10.1", "derived-libraries", "conda-cu118-cudnn89"),
+    Case(
+        "2.4.1",
+        "driver=535.104.05,gpu=RTX 4090",
+        "caveat",
+        "2.4.1",
+        "derived-libraries library-alias",
+        "conda-cu118-cudnn89",
+    ),
+    Case("2.10", "driver=535.104.05,gpu=3.7,gpu=8.6", "caveat", "2.10.1", "gpu-left-out", "conda-cu112-cudnn81"),
+    Case("2.18", "driver=550.54.15,gpu=H100", "ok", "2.18.1", libraries="conda-cu125-cudnn93"),
+    Case("", "driver=550.54.15,gpu=8.6", "ok", "2.20.0", libraries="conda-cu125-cudnn93"),
+    # Without a GPU: the widest range, and of equals the newest GPUs.
+    Case("2.4.1", "gpu=none", "caveat", "2.4.1", "", "conda-cu118-cudnn89"),
+    Case("2.10.1", "gpu=none", "caveat", "2.10.1", "", "conda-cu118-cudnn89"),
+    Case("2.3", "gpu=none", "ok", "2.3.4", "", "conda-cu101-cudnn76"),
+    # CUDA 10: each toolkit has its own floor, and Ampere has no code in its libraries.
+    Case("2.3", "driver=418.39,gpu=P100", "ok", "2.3.4", libraries="conda-cu101-cudnn76"),
+    Case("2.3", "driver=410.48,gpu=P100", "refused", "2.3.4", "driver-too-old"),
+    Case("2.0", "driver=410.48,gpu=P100", "caveat", "2.0.4", "derived-libraries", "conda-cu100-cudnn76"),
+    Case("2.0", "driver=396.26,gpu=P100", "refused", "2.0.4", "driver-too-old"),
+    Case("1.15", "driver=535.104.05,gpu=T4", "caveat", "1.15.5", "derived-libraries", "conda-cu100-cudnn76"),
+    Case("1.15", "driver=535.104.05,gpu=A100", "refused", "1.15.5", "libraries-lack-gpu"),
+    Case("2.3", "driver=535.104.05,gpu=A100", "refused", "2.3.4", "libraries-lack-gpu"),
+    Case("2.4.1", "driver=535.104.05,gpu=8.0,glibc=2.12", "refused", "2.4.1", "glibc-too-old"),
+    Case("2.3", "driver=535.104.05,gpu=7.5,glibc=2.12", "ok", "2.3.4", libraries="conda-cu101-cudnn76"),
+    Case("2.12", "driver=470.57.02,gpu=K80", "refused", "2.12.1", "libraries-lack-gpu"),
+    Case("2.10", "driver=535.104.05,gpu=8.6,python=3.13", "ok", "2.10.1", libraries="conda-cu112-cudnn81"),
+    Case("2.10", "driver=535.104.05,gpu=8.6", "refused", "2.10.1", "python-unsupported", python="3.13"),
+)
+"""With ``--backend conda``; a Python of the machine does not count, the environment brings its own."""
+
+
 def answer_of(case: Case) -> Plan | Refusal:
     python = PythonVersion(case.python) if case.python else None
-    return decide(Request(case.tf, python), describe([case.machine], System(environ={})), real_matrix())
+    backend = "conda" if case in CONDA else "venv"
+    return decide(
+        Request(case.tf, python, backend=backend), describe([case.machine], System(environ={})), real_matrix()
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.tf or 'newest'} on {case.machine}")
 def test_described_machine(case: Any) -> None:
+    hold(case, answer_of(case))
+
+
+@pytest.mark.parametrize("case", CONDA, ids=lambda case: f"{case.tf} on {case.machine}")
+def test_described_machine_with_conda(case: Any) -> None:
     answer = answer_of(case)
+    if "gpu=none" not in case.machine:
+        hold(case, answer)
+    assert answer.outcome == case.outcome
+    if isinstance(answer, Plan):
+        assert answer.library_set.ident == case.libraries
+        assert [pin.requirement for pin in answer.conda_pins] == [
+            f"python {answer.python}.*",
+            *(package.requirement for package in answer.library_set.conda),
+        ]
+        assert answer.pins[0].requirement == answer.row.requirement
+        assert not any(pin.requirement.startswith("nvidia-") for pin in answer.pins)
+
+
+def test_a_release_that_wheels_cannot_serve_is_offered_with_conda() -> None:
+    for tf, command in (
+        ("2.3", "create --tf 2.3.4 --backend conda"),
+        ("2.3.1", "create --tf 2.3.4 --backend conda"),
+        ("1.15", "create --tf tensorflow-gpu==1.15.5 --backend conda"),
+    ):
+        answer = answer_of(Case(tf, "driver=535.104.05,gpu=T4", "refused", None))
+        assert isinstance(answer, Refusal)
+        assert answer.alternatives[0].kind == "backend"
+        assert answer.alternatives[0].command == f"tfgpu-provision {command}"
+
+
+def hold(case: Case, answer: Plan | Refusal) -> None:
     assert answer.outcome == case.outcome
     assert (answer.row.release.text if answer.row else None) == case.release
     found = answer.caveats if isinstance(answer, Plan) else answer.reasons
@@ -235,6 +308,7 @@ def test_every_row_has_a_machine_that_it_serves_natively() -> None:
     """A release whose data makes it refuse everything would go unnoticed; driver 535 with a T4 serves them all."""
     host = describe(["driver=535.104.05,gpu=7.5"], System(environ={}))
     for row in real_matrix().rows:
-        answer = decide(Request(row.release.text), host, real_matrix())
-        assert isinstance(answer, Plan), row.release
-        assert answer.gpus[0].service.value == "native"
+        for backend, sets in (("venv", row.sets), ("conda", row.conda_sets)):
+            answer = decide(Request(row.requirement, backend=backend), host, real_matrix())
+            assert isinstance(answer, Plan) is bool(sets), row.requirement
+            assert not isinstance(answer, Plan) or answer.gpus[0].service.value == "native"

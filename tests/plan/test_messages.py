@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 from plan_builder import (
+    CONDA_112,
+    CONDA_118,
+    CONDA_TF,
     CU118,
     GUESS,
     ROW_2_10,
@@ -48,8 +51,12 @@ ALIASED = row(
 NEWEST = row(ROW_2_20, "2.21.0", glibc=GlibcVersion("2.27"), faults=(fault("search-path", "links are put there"),))
 NO_SET = row(ROW_2_20, "2.22.0", sets=(CU118,))
 GAP = row(ROW_2_20, "2.23.0", sets=(dataclasses.replace(ROW_2_20.sets[0], sass=ccs("7.5")),))
+CONDA_ROW = row(ROW_2_10, conda_sets=(CONDA_112, CONDA_118))
+STRICT = dataclasses.replace(CONDA_112, glibc=GlibcVersion("2.28"))
+FOREIGN = row(ROW_2_10, "2.11.9", conda_sets=(CONDA_TF,))
+ONLY_CONDA = row(ROW_2_10, "2.11.8", sets=(), conda_sets=(CONDA_112,))
 MATRIX = matrix(
-    ALIASED, ROW_2_10, row(ROW_2_20, "2.16.1", faults=(fault("search-path", avoid=True),)), ROW_2_20, NEWEST
+    ALIASED, CONDA_ROW, row(ROW_2_20, "2.16.1", faults=(fault("search-path", avoid=True),)), ROW_2_20, NEWEST
 )
 H100 = gpu("9.0", "NVIDIA H100 80GB HBM3", 0)
 GT710 = gpu("3.5", "NVIDIA GeForce GT 710", 1)
@@ -97,6 +104,10 @@ CASES: dict[str, tuple[Request, Any]] = {
     "refused-gpu-too-old": (Request("2.20"), host("470.57.02", gpu("3.7", "Tesla K80", 0))),
     "refused-gpu-left-driver": (Request("2.20"), host("590.44.01", gpu("6.1", "NVIDIA GeForce GTX 1080", 0))),
     "refused-driver-older-than-gpu": (Request("2.10"), host("470.57.02", gpu("8.9", "NVIDIA GeForce RTX 4090", 0))),
+    "plan-conda": (Request("2.10", backend="conda", conda=("scipy",)), host("470.57.02", gpu("3.7", "Tesla K80", 0))),
+    "plan-conda-ada": (Request("2.10", backend="conda"), host("535.104.05", gpu("8.9", "NVIDIA L4", 0))),
+    "plan-conda-build": (Request("2.11.9", backend="conda"), host("470.57.02", gpu("3.7", "Tesla K80", 0))),
+    "refused-conda-only": (Request("2.11.8"), host("470.57.02", gpu("7.5", "Tesla T4", 0))),
     "refused-blackwell": (Request(), host("580.65.06", RTX5090)),
     "refused-everything": (Request("2.21"), host("340.108", gpu("5.2"), glibc="2.5", cpu="sse2", pythons="3.7")),
     "refused-python": (Request("2.20", PythonVersion("3.8")), host("550.54.15", RTX3090)),
@@ -120,7 +131,12 @@ CASES: dict[str, tuple[Request, Any]] = {
 
 def decided(name: str) -> Plan | Refusal:
     request, machine = CASES[name]
-    extra = {"refused-no-set": NO_SET, "plan-libraries-jit": GAP}.get(name)
+    extra = {
+        "refused-no-set": NO_SET,
+        "plan-libraries-jit": GAP,
+        "plan-conda-build": FOREIGN,
+        "refused-conda-only": ONLY_CONDA,
+    }.get(name)
     return decide(request, machine, matrix(*MATRIX.rows, extra) if extra else MATRIX)
 
 

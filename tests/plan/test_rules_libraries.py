@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from plan_builder import CU118, CU129_NEW, CU129_OLD, GUESS, ROW_2_10, ROW_2_20, cc, ccs, gpu, row
+from plan_builder import CU118, CU129_NEW, CU129_OLD, GUESS, ROW_2_10, ROW_2_20, cc, ccs, gpu, matrix, row
 
 from provision.model.versions import CudaVersion, CudnnVersion
 from provision.plan.rules import libraries
@@ -29,7 +29,9 @@ GAP = dataclasses.replace(CU129_NEW, ident="gap", sass=ccs("7.5"), last_cc=None)
 def test_what_a_release_accepts(built_with: Any, sets: Any, expected: Any) -> None:
     release = row(ROW_2_20, cudnn=CudnnVersion(built_with), sets=sets)
     assert [item.ident for item in libraries.eligible(release)] == expected
-    assert [item.code for item in libraries.has_set(release)] == ([] if expected else ["no-library-set"])
+    assert [item.code for item in libraries.has_set(release, matrix(release), "venv")] == (
+        [] if expected else ["no-library-set"]
+    )
 
 
 def test_the_cuda_major_must_be_that_of_the_build() -> None:

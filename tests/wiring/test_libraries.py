@@ -69,8 +69,8 @@ def test_of_two_files_with_one_soname_the_one_of_that_name_or_the_one_meant_is_t
     second = tiny_library(nvidia / "z_last/lib/libcudart.so.11.0")
     assert read_shelf(env).by_soname["libcublas.so.11"].path == nvidia / "cublas/lib/libcublas.so.11"
     meant = {
-        "libcublas.so.11": "nvidia/a_first/lib/libother.so",
-        "libcudart.so.11.0": "nvidia/z_last/lib/libcudart.so.11.0",
+        "libcublas.so.11": nvidia / "a_first/lib/libother.so",
+        "libcudart.so.11.0": nvidia / "z_last/lib/libcudart.so.11.0",
     }
     shelf = read_shelf(env, preferred=meant)
     assert shelf.by_soname["libcublas.so.11"].path == other

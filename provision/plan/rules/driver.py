@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from provision.model.facts import Certainty
 from provision.model.host import DriverState, HostFacts
-from provision.model.matrix import Matrix, Row
+from provision.model.matrix import CudaFamily, Matrix, Row
 from provision.model.plan import Caveat, Obstacle
+from provision.model.versions import CudaVersion
 from provision.plan.finding import Findings
 from provision.plan.machine import driver_reach, family_floor
 from provision.plan.naming import release_name, said_by
@@ -82,11 +83,11 @@ def family(row: Row, host: HostFacts, matrix: Matrix) -> Findings:
     """Hold the driver against the floor of the CUDA major version that the release was built with.
 
     From CUDA 11 on, minor-version compatibility lets every 1x.y run on the floor of its family; below the floor
-    nothing runs. On WSL the number is that of the Windows driver.
+    nothing runs. Before, each toolkit has a floor of its own. On WSL the number is that of the Windows driver.
 
-    Source: NVIDIA, CUDA Compatibility, minor-version compatibility.
+    Source: NVIDIA, CUDA Compatibility, minor-version compatibility; for CUDA 10 the table of toolkits and drivers.
     """
-    cuda_family = matrix.families.get(row.cuda.major)
+    cuda_family = matrix.family(row.cuda)
     if cuda_family is None:
         return
     reach = driver_reach(host, matrix)
@@ -94,11 +95,11 @@ def family(row: Row, host: HostFacts, matrix: Matrix) -> Findings:
     evidence = cuda_family.evidence
     where = "Windows driver" if reach.windows else "driver"
     if reach.version is None:
-        if reach.cuda is not None and reach.cuda.major < row.cuda.major:
+        if reach.cuda is not None and not _reaches(reach.cuda, cuda_family):
             yield Obstacle(
                 "driver-too-old",
                 f"the driver supports CUDA {reach.cuda} ({said_by(host.driver_cuda.source)}); {release_name(row)} "
-                f"needs CUDA {row.cuda.major}, {where} {floor} or newer",
+                f"needs CUDA {cuda_family.name}, {where} {floor} or newer",
                 f"{where} {floor} or newer",
                 evidence.certainty,
                 evidence.source,
@@ -106,23 +107,29 @@ def family(row: Row, host: HostFacts, matrix: Matrix) -> Findings:
         elif reach.cuda is None:
             yield Caveat(
                 "driver-unknown",
-                f"the driver is not known; {release_name(row)} needs {where} {floor} or newer (CUDA {row.cuda.major})",
+                f"the driver is not known; {release_name(row)} needs {where} {floor} or newer "
+                f"(CUDA {cuda_family.name})",
                 evidence.certainty,
                 evidence.source,
                 notable=False,
             )
     elif reach.version < floor:
         supports = f" supports CUDA {reach.cuda}" if reach.cuda else " is older than every branch with CUDA 9"
-        if reach.cuda is not None and reach.cuda.major >= row.cuda.major:
-            supports = f" is older than the first one for CUDA {row.cuda.major}"
+        if reach.cuda is not None and _reaches(reach.cuda, cuda_family):
+            supports = f" is older than the first one for CUDA {cuda_family.name}"
         yield Obstacle(
             "driver-too-old",
             f"{where} {reach.version} ({said_by(reach.source)}){supports}; {release_name(row)} needs CUDA "
-            f"{row.cuda.major}, {where} {floor} or newer",
+            f"{cuda_family.name}, {where} {floor} or newer",
             f"{where} {floor} or newer",
             evidence.certainty,
             evidence.source,
         )
+
+
+def _reaches(cuda: CudaVersion, wanted: CudaFamily) -> bool:
+    """Whether a driver that supports a CUDA version supports a family, or the toolkit that a floor is for."""
+    return cuda >= wanted.toolkit if wanted.toolkit else cuda.major >= wanted.major
 
 
 def variables(row: Row, host: HostFacts, matrix: Matrix) -> Findings:  # noqa: ARG001 - the signature of every rule

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from provision.model.facts import Certainty
 from provision.model.host import Gpu
-from provision.model.matrix import LibrarySet, Row
+from provision.model.matrix import LibrarySet, Matrix, Row
 from provision.model.plan import Caveat, Obstacle
 from provision.model.versions import ComputeCapability
+from provision.plan import unserved
+from provision.plan.backends import CONDA
 from provision.plan.evidence import claim
 from provision.plan.finding import Findings
 from provision.plan.naming import gpu_name, release_name
@@ -51,20 +53,40 @@ def best_for(row: Row, gpus: Sequence[Gpu]) -> LibrarySet | None:
 
 
 def widest(row: Row, reached: Sequence[ComputeCapability]) -> LibrarySet | None:
-    """Return the set that serves most of the capabilities that the release reaches, the preferred one of equals."""
-    sets = eligible(row)
-    return max(sets, key=lambda item: sum(serves(item, capability) for capability in reached)) if sets else None
+    """Return the set that serves most of the capabilities that the release reaches.
 
-
-def has_set(row: Row) -> Findings:
-    """Refuse a release for which no set of wheels has the CUDA and cuDNN it needs.
-
-    Source: the ``sets`` of matrix.yaml.
+    Of equals the one that serves the newest GPU, then the preferred one: a GPU that comes is rather new than old.
     """
-    if not eligible(row):
+    sets = eligible(row)
+
+    def reach(item: LibrarySet) -> tuple[int, ComputeCapability]:
+        served = [capability for capability in reached if serves(item, capability)]
+        return len(served), max(served, default=item.first_cc)
+
+    return max(sets, key=reach) if sets else None
+
+
+def has_set(row: Row, matrix: Matrix, backend: str) -> Findings:
+    """Refuse a release for which no set of wheels, or of conda packages, has the CUDA and cuDNN it needs.
+
+    Source: the ``sets`` and ``unserved`` entries of matrix.yaml.
+    """
+    if eligible(row):
+        return
+    entry = unserved.of_release(matrix, row.release.release, row.distribution) if backend != CONDA else None
+    if entry is not None:
+        yield Obstacle(
+            "release-unserved",
+            f"{release_name(row)}: {entry.why}",
+            entry.instead,
+            entry.evidence.certainty,
+            entry.evidence.source,
+        )
+    else:
         yield Obstacle(
             "no-library-set",
-            f"no set of NVIDIA wheels has CUDA {row.cuda.major} and cuDNN {row.cudnn} or newer for {release_name(row)}",
+            f"no set of {'conda packages' if backend == CONDA else 'NVIDIA wheels'} has CUDA {row.cuda.major} and "
+            f"cuDNN {row.cudnn} or newer for {release_name(row)}",
             "another release",
             *claim(row, "sets"),
         )
@@ -111,15 +133,21 @@ def set_remarks(row: Row, libraries: LibrarySet, gpus: Sequence[Gpu]) -> Finding
         left = [gpu for gpu in gpus if gpu.compute_capability and not serves(preferred, gpu.compute_capability)]
         if left:
             names = ", ".join(dict.fromkeys(gpu_name(gpu) for gpu in left))
+            new, old = f"cuDNN {libraries.cudnn}", preferred.cudnn.text
+            if libraries.conda:
+                new, old = f"CUDA {libraries.cuda} and {new}", f"{preferred.cuda} and {old}"
+            which = "newer" if preferred.cudnn > libraries.cudnn else "older"
             yield Caveat(
-                "older-libraries",
-                f"cuDNN {libraries.cudnn} instead of {preferred.cudnn}: the newer one has no code for {names}",
+                "newer-libraries" if which == "older" else "older-libraries",
+                f"{new} instead of {old}: the {which} one has no code for {names}",
                 preferred.evidence.certainty,
                 preferred.evidence.source,
                 notable=False,
             )
     certainty, source = claim(row, "sets")
-    if Certainty.DERIVED in (certainty, libraries.evidence.certainty):
+    if libraries.conda:
+        yield from _conda_remarks(row, libraries)
+    elif Certainty.DERIVED in (certainty, libraries.evidence.certainty):
         yield Caveat(
             "derived-libraries",
             f"{release_name(row)} was built with CUDA {row.cuda} and cuDNN {row.cudnn} and gets "
@@ -127,3 +155,32 @@ def set_remarks(row: Row, libraries: LibrarySet, gpus: Sequence[Gpu]) -> Finding
             Certainty.DERIVED,
             source if certainty is Certainty.DERIVED else libraries.evidence.source,
         )
+
+
+def _conda_remarks(row: Row, libraries: LibrarySet) -> Findings:
+    """Say how far the packages of a channel are known, and whether they are those of the build."""
+    evidence = libraries.evidence
+    same = (libraries.cuda.major, libraries.cuda.minor) == (row.cuda.major, row.cuda.minor)
+    if not same or libraries.cudnn.minor != row.cudnn.minor:
+        yield Caveat(
+            "derived-libraries",
+            f"{release_name(row)} was built with CUDA {row.cuda} and cuDNN {row.cudnn} and gets "
+            f"CUDA {libraries.cuda} and cuDNN {libraries.cudnn}, which fit by the rules of compatibility",
+            Certainty.DERIVED,
+            evidence.source,
+        )
+    if libraries.brings_tensorflow:
+        yield Caveat(
+            "foreign-build",
+            f"TensorFlow itself is {libraries.channel}'s own build: what is inside it was not read, and what is said "
+            "of its code is said of the official wheel",
+            evidence.certainty,
+            evidence.source,
+        )
+    yield Caveat(
+        "packages-from-recipes",
+        f"the {libraries.channel} packages are named from their recipes; none was installed from the channel here",
+        evidence.certainty,
+        evidence.source,
+        notable=False,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from provision.model.facts import Certainty
 from provision.model.host import HostFacts
-from provision.model.matrix import Matrix, Row
+from provision.model.matrix import LibrarySet, Matrix, Row
 from provision.model.plan import Caveat, Obstacle
 from provision.plan import unserved
 from provision.plan.evidence import claim
@@ -93,6 +93,23 @@ def c_library(row: Row, host: HostFacts, matrix: Matrix) -> Findings:  # noqa: A
             "the C library is musl (Alpine and its like); TensorFlow has wheels for glibc alone",
             f"a system with glibc {row.glibc} or newer",
             *claim(row, "platform", "python"),
+        )
+
+
+def c_library_of_set(row: Row, host: HostFacts, libraries: LibrarySet) -> Findings:
+    """Refuse a glibc older than the packages of a set admit, where the wheel of the release asks for less.
+
+    Source: the sysroot that the conda packages were built against.
+    """
+    glibc = host.glibc.value
+    if glibc is not None and libraries.glibc is not None and row.glibc <= glibc < libraries.glibc:
+        yield Obstacle(
+            "glibc-too-old",
+            f"glibc {glibc} ({said_by(host.glibc.source)}); "
+            f"the {libraries.channel} packages of CUDA {libraries.cuda} need {libraries.glibc} or newer",
+            f"a system with glibc {libraries.glibc} or newer",
+            libraries.evidence.certainty,
+            libraries.evidence.source,
         )
 
 

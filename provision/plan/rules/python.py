@@ -24,12 +24,13 @@ class PythonChoice:
     findings: tuple[Finding, ...]
 
 
-def choose(row: Row, host: HostFacts, asked: PythonVersion | None) -> PythonChoice:
+def choose(row: Row, host: HostFacts, asked: PythonVersion | None, *, brought: bool = False) -> PythonChoice:
     """Return the Python for a release.
 
     Order: the one asked for; the newest on the machine that the release has a wheel for; the newest that it has a
     wheel for, which uv fetches. A described machine has the Pythons it was described with and no others, so that
-    ``--for python=3.13`` asks what it says.
+    ``--for python=3.13`` asks what it says. With ``brought`` the environment brings its own Python (conda), and those
+    of the machine do not matter.
 
     Source: ``cp`` tags of the wheels on the index.
     """
@@ -39,9 +40,11 @@ def choose(row: Row, host: HostFacts, asked: PythonVersion | None) -> PythonChoi
     if asked is not None:
         wanted = asked.series
         if wanted in row.pythons:
-            return PythonChoice(wanted, _fetch(wanted, host))
+            return PythonChoice(wanted, () if brought else _fetch(wanted, host))
         what = f"Python {wanted} was asked for; {release_name(row)} has wheels for {series}"
         return PythonChoice(newest, (Obstacle("python-unsupported", what, _one_of(series), certainty, source),))
+    if brought:
+        return PythonChoice(newest, ())
     usable = [python for python in host.pythons if _usable(python)]
     fitting = [python.version.series for python in usable if python.version.series in row.pythons]
     if fitting:

@@ -45,15 +45,16 @@ def aliases(row: Row, libraries: LibrarySet) -> Findings:
     Source: SONAMEs that the framework library opens against those in the wheels.
     """
     certainty, source = claim(row, "aliases", "sets", "gate")
+    kind = "package of the set" if libraries.conda else "wheel"
     for asked, given in sorted(row.aliases.items()):
-        if libraries.provider(given) is None:
+        if libraries.provider(given) is None or libraries.provider(asked) is not None:
             continue
         gate = asked in row.gate
         proved = certainty is Certainty.RECEIPT
         tried = "" if proved else "; seen to load, not yet tried on a GPU" if gate else ", for the profiler"
         yield Caveat(
             "library-alias" if gate else "optional-library-alias",
-            f"{release_name(row)} opens {asked}, which no wheel has; {given} of CUDA {libraries.cuda} answers{tried}",
+            f"{release_name(row)} opens {asked}, which no {kind} has; {given} of CUDA {libraries.cuda} answers{tried}",
             certainty,
             source,
             notable=gate and not proved,
@@ -72,6 +73,28 @@ def source_only(row: Row, libraries: LibrarySet) -> Findings:  # noqa: ARG001 - 
             f"{names} exist as source archives only and are built here from archives whose sha256 the matrix names",
             row.source_only[0].evidence.certainty,
             row.source_only[0].evidence.source,
+            notable=False,
+        )
+
+
+def missing_tools(row: Row, libraries: LibrarySet) -> Findings:
+    """Name what a set does not bring and no GPU registration needs: CUPTI for the profiler, ptxas for XLA.
+
+    Source: the libraries of the packages, and ``ptxas``, in matrix.yaml.
+    """
+    lost = [
+        f"{purpose} ({names[0]})"
+        for purpose, names in sorted(row.optional.items())
+        if not any(libraries.provider(name) or libraries.provider(row.aliases.get(name, "")) for name in names)
+    ]
+    if libraries.ptxas is None:
+        lost.append("ptxas, so that the driver compiles what XLA makes")
+    if lost and libraries.conda:
+        yield Caveat(
+            "tools-missing",
+            f"the packages of CUDA {libraries.cuda} do not have {' and '.join(lost)}",
+            libraries.evidence.certainty,
+            libraries.evidence.source,
             notable=False,
         )
 

@@ -15,7 +15,7 @@ import os
 import sys
 
 PRELOAD = ()  # paths below this folder, what a library needs before the library itself
-CUDA_DATA_DIR = ""  # folder below this one with bin/ptxas and nvvm/libdevice; empty where there is none
+CUDA_DATA_DIR = ""  # folder, relative to this one, with bin/ptxas and nvvm/libdevice; empty where there is none
 HERE = os.path.dirname(os.path.abspath(__file__))
 # What the dynamic linker saw when this process began; a later change of os.environ means nothing to it.
 SEARCHED_FIRST = os.environ.get("LD_LIBRARY_PATH", "")
@@ -91,7 +91,7 @@ def _preload():
 
 def _tell_xla():
     """Name the folder of ptxas and libdevice in XLA_FLAGS, unless the user named one or keeps flags in a file."""
-    wanted = os.path.join(HERE, *CUDA_DATA_DIR.split("/")) if CUDA_DATA_DIR else ""
+    wanted = os.path.normpath(os.path.join(HERE, *CUDA_DATA_DIR.split("/"))) if CUDA_DATA_DIR else ""
     flags = os.environ.get("XLA_FLAGS", "")
     inherited = os.environ.pop(MARK, "")
     if inherited and inherited != wanted:

@@ -1,0 +1,60 @@
+"""Scripts that an installer wrote for one folder, made to serve in another, with the packages' RECORD kept true."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from provision.system import write_atomic
+
+_HEAD = 1 << 12
+"""Bytes in which a script names its interpreter."""
+_LIMIT = 1 << 22
+
+
+def settle_scripts(prefix: Path, site_packages: Path, final: Path) -> tuple[str, ...]:
+    """Let every script in ``bin`` that names ``prefix`` name ``final``; return their names.
+
+    Files are replaced, never written to: they may be hardlinks into a cache. Raises OSError.
+
+    Args:
+        prefix: where the environment is built.
+        site_packages: of it, whose RECORD files are corrected.
+        final: where it will stand.
+    """
+    mark, place = os.fsencode(prefix), os.fsencode(final)
+    changed: dict[str, bytes] = {}
+    for path in sorted((prefix / "bin").iterdir()):
+        if path.is_symlink() or not path.is_file():
+            continue
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD)
+            if not head.startswith(b"#!") or mark not in head:
+                continue
+            content = head + stream.read(_LIMIT)
+        settled = content.replace(mark, place)
+        write_atomic(path, settled, mode=path.stat().st_mode & 0o777)
+        changed[os.path.relpath(path, site_packages)] = settled
+    for record in sorted(site_packages.glob("*.dist-info/RECORD")) if changed else ():
+        _correct(record, changed)
+    return tuple(Path(name).name for name in changed)
+
+
+def _correct(record: Path, changed: Mapping[str, bytes]) -> None:
+    text = record.read_bytes().decode("utf-8")
+    if not any(name in text for name in changed):
+        return
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    for row in rows:
+        content = changed.get(os.path.normpath(row[0])) if row else None
+        if content is not None:
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+            row[1:3] = [f"sha256={digest}", str(len(content))]
+    written = io.StringIO(newline="")
+    csv.writer(written, lineterminator="\n").writerows(rows)
+    write_atomic(record, written.getvalue().encode(), mode=record.stat().st_mode & 0o777)
