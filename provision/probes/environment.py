@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from provision.system import System
 
 _TIMEOUT = 30.0
 _INTERPRETERS = ("bin/python", "bin/python3")
+_PYTHON = re.compile("python|pypy")
 _HINT = "give the folder of a venv or conda environment, or its Python: `tfgpu-provision verify path/to/.venv`"
 
 
@@ -120,7 +122,9 @@ def _interpreter(system: System, target: str | Path | None) -> Path:
         mode = path.stat().st_mode
         return _of_folder(path) if stat.S_ISDIR(mode) else _of_file(path)
     except (FileNotFoundError, NotADirectoryError):
-        found = system.which(str(target)) if str(target) == path.name else None
+        # A name that is on PATH but is no Python (`env`, `test`) is not what was meant.
+        named = str(target) == path.name and _PYTHON.search(path.name)
+        found = system.which(str(target)) if named else None
     except PermissionError as error:
         raise UsageError(f"no rights to look at {path}", code="no-rights", why=(str(error),), hint=_HINT) from error
     except (OSError, ValueError) as error:
@@ -167,7 +171,7 @@ def _of_folder(folder: Path) -> Path:
 
 
 def _of_file(path: Path) -> Path:
-    if not os.access(path, os.X_OK) or ("python" not in path.name and "pypy" not in path.name):
+    if not os.access(path, os.X_OK) or not _PYTHON.search(path.name):
         raise UsageError(
             f"{path} is a file, but not a Python interpreter",
             code="not-an-environment",

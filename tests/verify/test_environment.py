@@ -69,7 +69,8 @@ def test_nothing_given_takes_the_active_one(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    found = locate(System(environ={**os.environ, variable: str(environment.prefix)}), None)
+    others = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
+    found = locate(System(environ={**others, variable: str(environment.prefix)}), None)
     assert Path(found.prefix) == environment.prefix
 
 
@@ -94,6 +95,7 @@ def test_nothing_given_and_nothing_there(tmp_path: Path, monkeypatch: pytest.Mon
     ("make", "code"),
     [
         (lambda base: base / "nothing", "no-environment"),
+        (lambda base: "env", "no-environment"),  # a program of that name is on PATH
         (lambda base: base, "not-an-environment"),
         (lambda base: "", "not-an-environment"),
         (lambda base: "a\0b", "not-an-environment"),
