@@ -132,7 +132,7 @@ def _why_not(
         return _refused(item)
     rank = ranks[id(item)]
     if rank != ranks[id(chosen)]:
-        return f"{chosen.name} fits better: this one {_is(item.lock.contract, rank, capabilities)}"
+        return f"it {_is(item.lock.contract, rank, capabilities)}"
     if item.lock.contract.release != chosen.lock.contract.release:
         newer = chosen.lock.contract.release
         return f"it fits as well, but {chosen.name} has the newer TensorFlow {newer}"

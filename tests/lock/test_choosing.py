@@ -76,7 +76,7 @@ def test_what_is_said_of_it() -> None:
     )
     assert choice.why == "it was made for compute capability 8.6, which this machine has"
     assert [item.why for item in choice.others] == [
-        "laptop fits better: this one was made for a machine without a GPU; it serves compute capability 8.6 all the same",
+        "it was made for a machine without a GPU; it serves compute capability 8.6 all the same",
         "the driver is too old [driver-too-old]",
         "it fits as well, but laptop has the newer TensorFlow 2.4.1",
     ]
