@@ -37,6 +37,7 @@ for name, text in arguments["virtual"].items():
 
 async def main():
     cache = Path(arguments["cache"])
+    (cache / "repodata").mkdir(parents=True, exist_ok=True)
     records = await solve(
         [Channel(arguments["channel"])], [MatchSpec(text, strict=False) for text in arguments["specs"]],
         gateway=Gateway(cache / "repodata"), platforms=[Platform("linux-64"), Platform("noarch")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -67,6 +68,23 @@ def start_thread(function: Callable[..., object], *arguments: object) -> threadi
     with interrupts_wait():
         thread.start()
     return thread
+
+
+def _await_end(process: subprocess.Popen[bytes], timeout: float) -> None:
+    """Return when a child has ended or its time is up; it is not reaped.
+
+    ``Popen.wait`` with a time limit looks every 50 ms only; Linux says it at once.
+    """
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):
+        return
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        poll.poll(timeout * 1000)
+    finally:
+        os.close(descriptor)
 
 
 def _before_exec(blocked: set[signal.Signals]) -> Callable[[], None]:
@@ -144,7 +162,8 @@ class System:
                     start_thread(_drain, process.stdout, out, None),
                     start_thread(_drain, process.stderr, err, on_line),
                 ]
-            process.wait(timeout=timeout)
+            _await_end(process, timeout)
+            process.wait(timeout=max(0.0, timeout - (time.monotonic() - start)))
         except subprocess.TimeoutExpired:
             timed_out = True
         except FileNotFoundError as error:

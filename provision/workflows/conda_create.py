@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from provision.backends.conda.engine import Engine
 from provision.backends.conda.history import write_history
 from provision.backends.conda.register import register
 from provision.backends.places import Place
-from provision.backends.record import write_record
+from provision.backends.record import read_locked, write_record
 from provision.backends.resolve import Resolution, resolve
 from provision.backends.scripts import settle_scripts
 from provision.backends.transaction import Transaction
@@ -24,7 +24,7 @@ from provision.lock.requirements import install_text
 from provision.model.created import CreateResult, Denial
 from provision.model.environment import RECORD_FOLDER
 from provision.model.host import Interpreter
-from provision.model.lock import CondaLocked, Locked, normalised
+from provision.model.lock import CondaLocked, Lock, Locked, normalised
 from provision.system import start_thread
 from provision.workflows.conda_solve import (
     engine_for,
@@ -102,6 +102,17 @@ class CondaWork(Work):
         """List the environment where conda looks for them; one that it replaced stood under the same path."""
         del before
         register(self.system, self.target)
+
+    def holds(self, place: Place, lock: Lock) -> bool:
+        """Compare both halves."""
+        made_of = {item["sha256"] for item in _conda_of(place)}
+        return super().holds(place, lock) and made_of == {item.sha256 for item in lock.conda}
+
+    def gone(self, place: Place) -> tuple[str, ...]:
+        """Return what is missing of both halves."""
+        records = {f"{item['name']}-{item['version']}-{item['build']}" for item in _conda_of(place)}
+        absent = tuple(name for name in sorted(records) if not (place.path / "conda-meta" / f"{name}.json").is_file())
+        return (*absent, *(super().gone(place) if read_locked(place.path) else ()))
 
     def _existing(self, place: Place, found: tuple[str, ...]) -> CreateResult:
         result = super()._existing(place, found)
@@ -230,6 +241,11 @@ class CondaBuild(Build):
                 why=(f"{self.prefix.parent}: {free} MiB free, about {need} MiB needed",),
                 hint="free some space, or choose a path on another disk",
             )
+
+
+def _conda_of(place: Place) -> Sequence[Mapping[str, str]]:
+    """Return the conda packages that an environment's record names."""
+    return tuple(place.record.document.get("conda") or ()) if place.record else ()
 
 
 def _listed(conda: tuple[CondaLocked, ...], locked: tuple[Locked, ...]) -> tuple[str, ...]:

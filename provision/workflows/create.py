@@ -12,14 +12,16 @@ from provision.backends.places import resolve_target
 from provision.backends.requirements import check_all, read_file
 from provision.errors import UsageError
 from provision.host import find_interpreters
-from provision.model.created import CreateOutcome, CreateResult
-from provision.model.plan import Refusal
+from provision.model.created import CreateOutcome, CreateResult, Denial, LockUsed
+from provision.model.plan import Plan, Refusal
 from provision.model.progress import Observer, Silent
 from provision.plan import decide
 from provision.system import System
 from provision.workflows.common import host_for, load_matrix
+from provision.workflows.conda_foreign import read_foreign
 from provision.workflows.create_backends import work_class
 from provision.workflows.create_work import CreateOptions, Stopwatch
+from provision.workflows.locked import unlocked_source
 from provision.workflows.locked_create import NoneFits, locked_work, locks_in_use, plan_of_locks
 from provision.workflows.plan import make_request
 from provision.workflows.settings import Settings, load_settings
@@ -52,7 +54,8 @@ def create(system: System, folder: Path, options: CreateOptions, observer: Obser
     with clock.stage("detect"):
         settings = load_settings(folder)
         options = dataclasses.replace(options, channels=options.channels or settings.strings("channels"))
-        locks = locks_in_use(system, settings, folder, options)
+        foreign = read_foreign(folder, options.locked)
+        locks = () if foreign else locks_in_use(system, settings, folder, options)
         packages = _packages(settings, folder, options)
         explicit = Path(options.python) if options.python and "/" in options.python else None
         # Reading the machine waits for child processes, reading the matrix does not.
@@ -79,10 +82,22 @@ def create(system: System, folder: Path, options: CreateOptions, observer: Obser
             work_class(chosen.plan)(system, options, target, chosen.plan, matrix, pythons, watch, clock), chosen, locks
         )
     with clock.stage("plan"):
-        decision = decide(request, host, matrix)
+        asked = foreign.request() if foreign else request
+        decision = asked if isinstance(asked, Denial) else decide(asked, host, matrix)
+        if foreign and isinstance(decision, Plan):
+            decision = foreign.plan(decision)
+    if isinstance(decision, Denial):
+        return CreateResult(CreateOutcome.REFUSED, str(target), denial=decision, seconds=clock.seconds)
     if isinstance(decision, Refusal):
         return CreateResult(CreateOutcome.REFUSED, str(target), refusal=decision, seconds=clock.seconds)
     work = work_class(decision)(system, options, target, decision, matrix, pythons, watch, clock)
+    if foreign:
+        watch.detail(foreign.remark)
+        lock = foreign.lock(decision, matrix)
+        if denial := unlocked_source(lock, decision.row.source_only, allow_source=options.allow_source):
+            return CreateResult(CreateOutcome.REFUSED, str(target), denial=denial, seconds=clock.seconds)
+        used = LockUsed(str(foreign.path), "", foreign.remark)
+        work = dataclasses.replace(work, lock=lock, lock_used=used)
     return work.dry_run() if options.dry_run else work.create()
 
 

@@ -212,7 +212,7 @@ class Work:
 
     def _existing(self, place: Place, found: tuple[str, ...]) -> CreateResult:
         """Look over an environment that is just what was asked for."""
-        gone = missing_distributions(place.path, site_packages_of(place.path))
+        gone = self.gone(place)
         complaint = final_check(self.system, place.path)
         if not complaint and gone:
             complaint = f"not installed any more: {', '.join(gone)}"
@@ -248,7 +248,7 @@ class Work:
         if self.options.replace:
             return None
         same = place.record is not None and place.record.plan_digest == plan_digest(self.plan)
-        if same and (self.lock is None or same_packages(read_locked(place.path), self.lock.packages)):
+        if same and (self.lock is None or self.holds(place, self.lock)):
             return None
         if same:
             return Denial(
@@ -265,6 +265,14 @@ class Work:
             "add --replace to build the new one beside it and exchange them when it has proved itself, or choose "
             "another path",
         )
+
+    def holds(self, place: Place, lock: Lock) -> bool:
+        """Whether an environment of ours was made of just what a lock names."""
+        return same_packages(read_locked(place.path), lock.packages)
+
+    def gone(self, place: Place) -> tuple[str, ...]:
+        """Return what an environment of ours does not hold any more."""
+        return missing_distributions(place.path, site_packages_of(place.path))
 
     @property
     def _wanted(self) -> PythonVersion:

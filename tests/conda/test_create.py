@@ -15,6 +15,8 @@ from conda.world import tree
 from create.conftest import World
 from create.small_world import NEW, OLD, beside, snapshot
 
+from provision.lock.requirements import parse_lock
+
 
 def _run(*argv: str | Path) -> str:
     done = subprocess.run([str(item) for item in argv], env={}, capture_output=True, text=True, check=False)
@@ -191,3 +193,61 @@ def test_a_failed_verification_leaves_nothing(conda_world: CondaWorld) -> None:
     assert error["code"] == "verification-failed"
     assert list(conda_world.folder.iterdir()) == []
     assert not (Path(conda_world.environ["HOME"]) / ".conda/environments.txt").exists()
+
+
+def _foreign_lock(world: CondaWorld) -> str:
+    """Write down as conda-lock would what an environment was made of; the index half by addresses nobody follows."""
+    common = {"manager": "conda", "platform": "linux-64", "category": "main", "optional": False}
+    packages = [
+        {
+            **common,
+            "name": item["name"],
+            "version": item["version"],
+            "url": item["url"],
+            "hash": {"md5": item["md5"], "sha256": item["sha256"]},
+            "dependencies": {},
+        }
+        for item in world.record()["conda"]
+    ]
+    for item in parse_lock((world.target / ".tfgpu/lock.txt").read_text()):
+        address = f"https://example.org/{item.name}-{item.version}-py3-none-any.whl"
+        entry = {**common, "manager": "pip", "name": item.name, "version": item.version, "url": address}
+        packages.append({**entry, "hash": {"sha256": item.hashes[0]}, "dependencies": {}})
+    metadata = {
+        "content_hash": {"linux-64": "0" * 64},
+        "channels": [{"url": world.channel.as_uri(), "used_env_vars": []}],
+        "platforms": ["linux-64"],
+        "sources": ["environment.yml"],
+    }
+    path = world.folder / "conda-lock.yml"
+    path.write_text(json.dumps({"version": 1, "metadata": metadata, "package": packages}))
+    return path.name
+
+
+def test_a_lock_of_another_tool_is_installed_and_says_that_it_has_no_contract(conda_world: CondaWorld) -> None:
+    conda_world.document()
+    name = _foreign_lock(conda_world)
+    options = ["create", "--locked", name, "--matrix", str(conda_world.matrix), "--no-verify", "--json", "again"]
+    done = conda_world.run(*options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = conda_world.folder / "again"
+    assert _run(again / "bin/tf_tool") == OLD
+    assert conda_world.record(again)["conda"][0]["sha256"] == conda_world.record()["conda"][0]["sha256"]
+    assert "carries no GPU contract" in json.loads(done.stdout)["lock"]["why"]
+
+
+def test_a_lock_of_another_tool_with_other_libraries_is_refused(conda_world: CondaWorld) -> None:
+    conda_world.document()
+    path = conda_world.folder / _foreign_lock(conda_world)
+    path.write_text(path.read_text().replace("11.8.0", "10.2.89"))
+    done = conda_world.run("create", "--locked", path.name, "--matrix", str(conda_world.matrix), "--json", "again")
+    assert done.returncode == 3, done.stdout
+    assert json.loads(done.stdout)["denial"]["code"] == "unknown-libraries"
+    assert not (conda_world.folder / "again").exists()
+
+
+def test_an_environment_that_lost_a_conda_package_is_told(conda_world: CondaWorld) -> None:
+    conda_world.document()
+    (conda_world.target / "conda-meta/cudnn-8.6.0.163-0.json").unlink()
+    denial = conda_world.document(code=3)["denial"]
+    assert "cudnn-8.6.0.163-0" in " ".join(denial["why"])
