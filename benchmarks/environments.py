@@ -191,11 +191,10 @@ def write_readme() -> None:
 def check(matrix: Matrix, *, index: bool = False, only: Iterable[str] = ()) -> list[str]:
     """Return everything that is stale; with ``only``, of the locks just these are looked into."""
     names = rows_by_folder(matrix)
-    found = [
-        f"{path.name} is nobody's folder"
-        for path in sorted(FOLDER.iterdir())
-        if path.is_dir() and path.name not in names
-    ]
+    # All of the folder is shipped, so that nothing may lie there by chance.
+    ours = {README, SEEN, *names, *(f"{name}/{file}" for name in names for file in (REQUEST, LOCK))}
+    there = (path.relative_to(FOLDER).as_posix() for path in sorted((*FOLDER.glob("*"), *FOLDER.glob("*/*"))))
+    found = [f"{path} does not belong here" for path in there if path not in ours]
     for name in only or names:
         found += complaints(name, names[name], matrix)
         if index and (done := tool(name, "lock", "--check")).returncode:

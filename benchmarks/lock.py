@@ -2,10 +2,11 @@
 
     python benchmarks/lock.py [--tf 2.21.0] [--rounds 7] [--only lock create] [--folder DIR]
 
-"lock" is the whole command as a user types it, its own start included, for a release with one best Python; against it
-stands ``uv pip compile --generate-hashes`` of the same pins for the same Python and platform. "create" is ``create
---locked FILE --no-verify``; against it stand ``uv venv`` and ``uv pip sync`` of the same file with the same Python. The
-checks, the wiring and the record are ours and count against us; verification, which nobody else does, stands aside.
+"lock" is the whole command as a user types it, its own start included; against it stands ``uv pip compile
+--generate-hashes`` of the same pins for the same Python and platform, for releases without packages to build. "create"
+is ``create --locked FILE --no-verify``; against it stand ``uv venv`` and ``uv pip sync`` of the same file with the same
+Python. The checks, the wiring and the record are ours and count against us; verification, which nobody else does,
+stands aside.
 
 Targets: each at most 1.3 × of uv alone, as the median of the ratios over the rounds.
 """
@@ -25,6 +26,9 @@ from typing import Any
 
 from timing import alternate, command, ratios, table
 from uv import find_uv_bin
+
+from provision.backends.resolve import lock_platform
+from provision.matrix import load
 
 TARGET = 1.3
 OURS, UV = "ours", "uv"
@@ -50,6 +54,7 @@ class Bench:
         self.lock = folder / "tfgpu-lock.txt"
         document([*self.tool, "lock", "--tf", tf, *MACHINE, "-o", str(self.lock), "--json"], folder)
         self.plan = document([*self.tool, "plan", "--tf", tf, *MACHINE, "--json"], folder)
+        self.platform = next(lock_platform(row.glibc) for row in load().rows if row.release.text == self.plan["row"])
 
     def locking(self) -> tuple[dict[str, Callable[[], None]], Callable[[], None]]:
         ours, theirs, pins = self.folder / "ours.txt", self.folder / "uv.txt", self.folder / "pins.txt"
@@ -61,7 +66,7 @@ class Bench:
                     *(self.uv, "pip", "compile", "--generate-hashes", "--quiet", "--no-header", "--no-annotate"),
                     # Its own search for a Python of the series may take ten times as long as the rest.
                     *("--python", sys.executable, "--python-version", series),
-                    *("--python-platform", "x86_64-manylinux_2_28"),
+                    *("--python-platform", self.platform),
                     *("--only-binary", ":all:", "--no-sources", "-o", str(theirs), str(pins)),
                 ]
             ),

@@ -5,7 +5,7 @@ The functions import what they need when they are called: a described machine ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from provision.model.host import HostFacts, Interpreter
 from provision.system import System
@@ -30,8 +30,8 @@ def describe(texts: Sequence[str], system: System) -> HostFacts:
     return description.describe(texts, system)
 
 
-def find_interpreters(system: System) -> tuple[Interpreter, ...]:
+def find_interpreters(system: System, series: Collection[str] = ()) -> tuple[Interpreter, ...]:
     """Return every Python 3 of this machine; see `provision.host.interpreters.find_interpreters`."""
     from provision.host import interpreters  # noqa: PLC0415 - see above
 
-    return interpreters.find_interpreters(system)
+    return interpreters.find_interpreters(system, series)

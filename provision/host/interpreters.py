@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from provision.host import paths
@@ -32,11 +32,15 @@ print('{"version": "%d.%d.%d", "kind": "%s", "machine": "%s"}' % (sys.version_in
 _TIME_LIMIT = 5.0
 _LIMIT = 64
 _NAME = re.compile(r"python(?:3(?:\.\d{1,2})?)?\Z")
+_SERIES = re.compile(r"python(3\.\d{1,2})\Z")
 _CONDA_HOMES = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba", "miniconda", "anaconda", ".conda")
 
 
-def find_interpreters(system: System) -> tuple[Interpreter, ...]:
+def find_interpreters(system: System, series: Collection[str] = ()) -> tuple[Interpreter, ...]:
     """Return every Python 3 that answers, newest first; of one version the first found comes first.
+
+    With ``series`` (``3.11``), those whose file name says another one are asked only where no other answers as one of
+    these: starting each takes its time, and a refusal has to name what there is.
 
     ``implementation`` is ``cpython`` only for what TensorFlow's wheels fit: free-threaded, debug and musl builds are
     named ``cpython-freethreading`` and so on.
@@ -47,13 +51,20 @@ def find_interpreters(system: System) -> tuple[Interpreter, ...]:
         resolved = _resolve(path)
         if resolved and len(real) < _LIMIT:
             real.setdefault(resolved, places.source_of(resolved))
+    first = {path: source for path, source in real.items() if _may_be(path, series)}
+    found = _answering(system, first)
+    if len(first) < len(real) and not any(python.version.series.text in series for python in found):
+        found += _answering(system, {path: source for path, source in real.items() if path not in first})
+    return tuple(sorted(found, key=lambda python: python.version.parts, reverse=True))
+
+
+def _answering(system: System, real: dict[str, str]) -> list[Interpreter]:
     answers = each(lambda path: _ask(system, path), real)
-    found = [
+    return [
         Interpreter(path, answer[0], source, answer[1], answer[2])
         for (path, source), answer in zip(real.items(), answers, strict=True)
         if answer
     ]
-    return tuple(sorted(found, key=lambda python: python.version.parts, reverse=True))
 
 
 class _Places:
@@ -111,6 +122,11 @@ def _resolve(path: Path) -> str | None:
     """Return the real executable, None for what is not there or may not be run."""
     resolved = paths.resolve(path)
     return str(resolved) if resolved and paths.is_file(resolved) and os.access(resolved, os.X_OK) else None
+
+
+def _may_be(executable: str, series: Collection[str]) -> bool:
+    said = _SERIES.match(Path(executable).name)
+    return not series or said is None or said[1] in series
 
 
 def _ask(system: System, path: str) -> tuple[PythonVersion, str, str] | None:

@@ -33,6 +33,8 @@ def canonical(text: str) -> str:
         raise InvalidFileError(
             "the matrix cannot be written in its canonical form", code="invalid-matrix", why=problems.lines
         )
+    if not root.value:
+        return "{}\n"
     return "\n".join(_Writer(text).document(root)) + "\n"
 
 

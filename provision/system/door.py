@@ -15,7 +15,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from provision.system.conversation import Conversation
 
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
@@ -87,7 +90,7 @@ def _await_end(process: subprocess.Popen[bytes], timeout: float) -> None:
         os.close(descriptor)
 
 
-def _before_exec(blocked: set[signal.Signals]) -> Callable[[], None]:
+def before_exec(blocked: set[signal.Signals]) -> Callable[[], None]:
     """Return what a child does before it becomes the program.
 
     It takes back the signals that were only held back for the fork, and on Linux asks to be killed when this process
@@ -154,13 +157,13 @@ class System:
                     env=dict(self.environ if env is None else env),
                     cwd=cwd,
                     start_new_session=True,
-                    preexec_fn=_before_exec(blocked),  # noqa: PLW1509 - it calls two functions loaded beforehand
+                    preexec_fn=before_exec(blocked),  # noqa: PLW1509 - it calls two functions loaded beforehand
                 )
                 # All three in threads: a child that does not read must not keep us past the limit either.
                 threads = [
                     start_thread(_feed, process.stdin, (stdin or "").encode()),
-                    start_thread(_drain, process.stdout, out, None),
-                    start_thread(_drain, process.stderr, err, on_line),
+                    start_thread(drain, process.stdout, out, None),
+                    start_thread(drain, process.stderr, err, on_line),
                 ]
             _await_end(process, timeout)
             process.wait(timeout=max(0.0, timeout - (time.monotonic() - start)))
@@ -173,7 +176,7 @@ class System:
         finally:
             # A grandchild that keeps the pipes open must not keep us: the whole group goes.
             if process is not None and (process.poll() is None or timed_out):
-                _kill_group(process.pid)
+                kill_group(process.pid)
                 # A child that hangs inside a kernel driver does not even die of SIGKILL; it is left behind.
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(timeout=_KILL_PATIENCE)
@@ -191,6 +194,14 @@ class System:
             timed_out,
             time.monotonic() - start,
         )
+
+    def converse(
+        self, argv: Sequence[str], *, env: Mapping[str, str], on_line: Callable[[str], None] | None = None
+    ) -> Conversation:
+        """Return a program that will answer line by line, see `provision.system.conversation`."""
+        from provision.system.conversation import Conversation  # noqa: PLC0415 - most commands have none
+
+        return Conversation(argv, env=env, on_line=on_line)
 
     def path(self, path: str | Path) -> Path:
         """Return where an absolute path is read, below the root."""
@@ -244,7 +255,8 @@ def _feed(pipe: IO[bytes], data: bytes) -> None:
         pipe.close()
 
 
-def _drain(pipe: IO[bytes], into: list[bytes], on_line: Callable[[str], None] | None) -> None:
+def drain(pipe: IO[bytes], into: list[bytes], on_line: Callable[[str], None] | None) -> None:
+    """Collect what a child says, up to a limit, and pass each line on."""
     size = 0
     for line in iter(lambda: pipe.readline(_LINE_LIMIT), b""):
         size += len(line)
@@ -254,6 +266,7 @@ def _drain(pipe: IO[bytes], into: list[bytes], on_line: Callable[[str], None] | 
             on_line(line.decode("utf-8", "replace").rstrip("\n"))
 
 
-def _kill_group(pid: int) -> None:
+def kill_group(pid: int) -> None:
+    """Kill a child that was started in a session of its own, with its children."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)

@@ -58,10 +58,11 @@ def create(system: System, folder: Path, options: CreateOptions, observer: Obser
         locks = () if foreign else locks_in_use(system, settings, folder, options)
         packages = _packages(settings, folder, options)
         explicit = Path(options.python) if options.python and "/" in options.python else None
+        series = {file.lock.contract.python.text for file in locks}
         # Reading the machine waits for child processes, reading the matrix does not.
         with ThreadPoolExecutor(max_workers=2) as pool:
             reading = pool.submit(host_for, system, options.for_)
-            finding = pool.submit(lambda: (given(system, explicit),) if explicit else find_interpreters(system))
+            finding = pool.submit(lambda: (given(system, explicit),) if explicit else find_interpreters(system, series))
             matrix = load_matrix(options.matrix_file, settings)
         pythons = tuple(finding.result())
         host = reading.result()

@@ -31,7 +31,9 @@ def test_an_environment_is_created_recorded_listed_and_named_by_its_final_path(c
     # From nothing but the path: the interpreter, an import, a script whose first line names the final place.
     assert _run(target / "bin/python", "-c", "import sys, ssl; print(sys.prefix)") == str(target)
     assert _run(target / "bin/tf_tool") == OLD
-    assert (target / "bin/tf_tool").read_text().splitlines()[0] == f"#!{target}/bin/python"
+    # Linux cuts a first line at 127 bytes, so that rattler writes another one for a long path.
+    first, _, rest = (target / "bin/tf_tool").read_text().partition("\n")
+    assert first == f"#!{target}/bin/python" or (first == "#!/bin/sh" and f"{target}/bin/python" in rest)
     assert beside(target) == []
     record = conda_world.record()
     assert (record["backend"], record["packages"]) == ("conda", 3)

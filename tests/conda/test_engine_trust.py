@@ -85,11 +85,10 @@ def test_a_changed_cache_is_mended(tmp_path: Path, usual: Path, evil: bytes | No
 
 
 def test_many_at_once_share_one_cold_cache(tmp_path: Path, usual: Path) -> None:
-    engine = engine_at(tmp_path)
-    packages = solved(engine, GPU, usual.as_uri())
+    packages = solved(engine_at(tmp_path / "elsewhere"), GPU, usual.as_uri())
     with ThreadPoolExecutor(4) as pool:
         places = [tmp_path / f"env{number}" for number in range(8)]
-        list(pool.map(lambda place: engine.install(packages, place, tmp_path / "final"), places))
+        list(pool.map(lambda place: engine_at(tmp_path).install(packages, place, tmp_path / "final"), places))
     assert all(tree(place) == tree(places[0]) for place in places)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +72,15 @@ def test_nothing_is_stale(script: ModuleType) -> None:
     assert script.check(MATRIX) == []
 
 
+def test_a_folder_is_a_project_in_which_create_goes_by_its_lock(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(ROOT / "environments" / "2.10", project)
+    argv = [sys.executable, "-m", "provision", "create", "--dry-run", "--offline", "--json"]
+    done = subprocess.run(argv, cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["distributions"] == [item.requirement for item in read("2.10").packages]
+
+
 def _other_release(folder: Path) -> None:
     shutil.copy(folder / "2.9/tfgpu-lock.txt", folder / "2.10/tfgpu-lock.txt")
 
@@ -97,6 +108,10 @@ def _stray(folder: Path) -> None:
     (folder / "1.99").mkdir()
 
 
+def _left(folder: Path) -> None:
+    (folder / "2.10/.venv").mkdir()
+
+
 def _table(folder: Path) -> None:
     path = folder / "README.md"
     path.write_text(path.read_text().replace("| 2.10.1 |", "| 2.10.9 |"))
@@ -110,7 +125,8 @@ def _table(folder: Path) -> None:
         (_other_pin, "2.10/tfgpu-lock.txt is without nvidia-cudnn-cu11==8.6.0.163"),
         (_other_request, "2.10/pyproject.toml is not what is asked for"),
         (_gone, "2.10/tfgpu-lock.txt is missing"),
-        (_stray, "1.99 is nobody's folder"),
+        (_stray, "1.99 does not belong here"),
+        (_left, "2.10/.venv does not belong here"),
         (_table, "README.md: its table is not up to date"),
     ],
 )

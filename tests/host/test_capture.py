@@ -225,7 +225,7 @@ def test_hostile_files(raw: bytes, why: str, tmp_path: Path) -> None:
     start = time.monotonic()
     with pytest.raises(InvalidFileError) as caught:
         capture.read(file)
-    assert time.monotonic() - start < 2.0
+    assert time.monotonic() - start < 10.0
     assert why in "\n".join(caught.value.why)
     assert all(len(line) < 400 for line in caught.value.why)
 

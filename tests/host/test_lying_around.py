@@ -32,6 +32,14 @@ def found(machine: Machine, **environ: str) -> list[tuple[str, str, str]]:
     return [(str(python.version), python.source, Path(python.path).name) for python in pythons]
 
 
+def test_of_a_series_only_what_may_be_of_it_is_asked_first(machine: Machine) -> None:
+    for minor in ("8", "9"):
+        machine.program(f"python3.{minor}", answering(f"3.{minor}.2"))
+    named = {Path(python.path).name for python in find_interpreters(machine.system(), ["3.8"])}
+    assert named == {"python3.8"}
+    assert len(find_interpreters(machine.system(), ["3.11"])) == 2, "a refusal names what there is"
+
+
 def test_a_real_interpreter_answers_and_links_count_once(machine: Machine) -> None:
     for name in ("python3", "python", f"python3.{sys.version_info.minor}"):
         machine.python(machine.bin / name)

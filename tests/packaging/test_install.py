@@ -51,7 +51,8 @@ def test_the_wheel_carries_matrix_environments_probes_and_licence(wheel: Path) -
     assert shipped == (ROOT / "matrix.yaml").read_bytes()
     scripts = {f"provision/probes/scripts/{path.name}" for path in (ROOT / "provision/probes/scripts").glob("*.py")}
     assert scripts <= names
-    assert "provision/_data/environments/README.md" in names
+    environments = {path.relative_to(ROOT).as_posix() for path in (ROOT / "environments").rglob("*") if path.is_file()}
+    assert {name for name in names if "/environments/" in name} == {f"provision/_data/{name}" for name in environments}
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith("tests/")]
 

@@ -170,7 +170,7 @@ def test_a_child_that_survives_even_sigkill_is_left_behind(monkeypatch: pytest.M
     """A process inside a hung kernel driver cannot be killed; the caller must come back all the same."""
     monkeypatch.setattr("provision.system.door._KILL_PATIENCE", 0.2)
     pids: list[int] = []
-    monkeypatch.setattr("provision.system.door._kill_group", pids.append)
+    monkeypatch.setattr("provision.system.door.kill_group", pids.append)
     try:
         start = time.monotonic()
         done = System().run([sys.executable, "-c", "import time; time.sleep(60)"], timeout=0.3)

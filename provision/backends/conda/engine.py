@@ -71,6 +71,17 @@ class Engine:
         self._on_line = on_line
         self._cache = config.cache
         self._named: tuple[str, ...] = ()
+        self._secrets: set[str] = set()
+        self._worker = system.converse(
+            # -I: neither PYTHONPATH nor the folder one stands in has a say in what runs there.
+            [sys.executable, "-I", "-m", "provision.backends.conda.worker"],
+            env=config.environ(system.environ),
+            on_line=self._tell if on_line else None,
+        )
+
+    def close(self) -> None:
+        """End the worker, which otherwise waits for more until this process ends."""
+        self._worker.close()
 
     @property
     def cache(self) -> Path:
@@ -181,6 +192,8 @@ class Engine:
             self.skipped_scripts = tuple(answer["scripts"])
             done = True
         finally:
+            # Nothing is asked after an install, and an idle rattler holds memory.
+            self.close()
             if not done:
                 remove_tree(prefix)
                 if there:
@@ -210,25 +223,16 @@ class Engine:
             "verify": self._config.ssl_verify is not False,
             "proxies": dict(self._config.proxies),
         }
-        completed = self._system.run(
-            # -I: neither PYTHONPATH nor the folder one stands in has a say in what runs there.
-            [sys.executable, "-I", "-m", "provision.backends.conda.worker"],
-            timeout=timeout,
-            env=self._config.environ(self._system.environ),
-            cwd=Path("/"),
-            stdin=json.dumps(request),
-            on_line=self._told(secrets),
-        )
+        self._secrets |= secrets
+        completed = self._worker.ask(json.dumps(request), timeout=timeout)
         answer = _answer(completed.stdout)
         if answer and (answer.get("ok") or answer.get("kind") == "solver"):
             return answer
         raise failure_of(completed, answer, doing, lambda text: addresses.redacted(text, secrets))
 
-    def _told(self, secrets: set[str]) -> Callable[[str], None] | None:
-        listener = self._on_line
-        if listener is None:
-            return None
-        return lambda line: listener(addresses.redacted(line, secrets)) if line.startswith("{") else None
+    def _tell(self, line: str) -> None:
+        if self._on_line is not None and line.startswith("{"):
+            self._on_line(addresses.redacted(line, self._secrets))
 
 
 def _answer(stdout: str) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The child in which rattler lives: one JSON request on standard input, one JSON line as the answer.
+"""The child in which rattler lives: one JSON line on standard input is a request, one JSON line is its answer.
 
 Nothing else of provision imports rattler. Progress goes to standard error, one JSON object a line. What cannot be
 done is answered as ``{"ok": false, "kind": …, "message": …}``; credentials in a message are struck out by the other
@@ -31,9 +31,15 @@ _NOWHERE = "http://127.0.0.1:9"
 
 
 def main() -> int:
-    """Answer one request."""
+    """Answer requests until there are no more."""
     warnings.simplefilter("ignore")
-    request = json.load(sys.stdin)
+    for line in sys.stdin:
+        sys.stdout.write(f"{MARK}{json.dumps(_answered(json.loads(line)))}\n")
+        sys.stdout.flush()
+    return 0
+
+
+def _answered(request: dict[str, Any]) -> dict[str, Any]:
     try:
         answer = asyncio.run(_done(request))
     except failures.SolverError as error:
@@ -44,8 +50,7 @@ def main() -> int:
         answer = {"ok": False, "kind": "hash", "message": str(error)}
     except Exception as error:  # noqa: BLE001 - the other side tells the kinds apart by rattler's words
         answer = {"ok": False, "kind": type(error).__name__, "message": f"{error}" or type(error).__name__}
-    sys.stdout.write(f"{MARK}{json.dumps(answer)}\n")
-    return 0
+    return answer
 
 
 async def _done(request: dict[str, Any]) -> dict[str, Any]:
