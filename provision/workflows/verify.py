@@ -20,14 +20,15 @@ from provision.model.progress import Observer, Silent
 from provision.model.verdict import Level, Stage, StageStatus, Verdict
 from provision.probes.environment import Inventory, inspect
 from provision.probes.hygiene import guest_environ
+from provision.snapshot.deep import Run
+from provision.snapshot.premises import conda_versions, find_row, find_set, premises_of
 from provision.system import System, write_atomic
 from provision.verify.answer import Premises
 from provision.verify.receipt import Circumstances, Identity, receipt_document
 from provision.verify.verdict import conclude, skipped
 from provision.workflows.common import load_matrix
 from provision.workflows.settings import load_settings
-from provision.workflows.verify_premises import conda_versions, find_row, find_set, premises_of
-from provision.workflows.verify_stages import STAGES, Run, patience
+from provision.workflows.verify_stages import STAGES, patience
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def verify(
         library_set: the set of NVIDIA wheels meant to be in it; found from what is installed where not given.
         matrix: where to look for the row; without it and without ``row`` nothing is compared with the matrix.
         host: what the driver lists; without it the device stage goes by what libcuda says inside the environment.
-        timeout: seconds for each stage, by default those of `verify_stages.LIMITS`, more on a machine that needs it.
+        timeout: seconds for each stage, by default those of `provision.snapshot.deep.LIMITS`, more on a machine that needs it.
         observer: told when a stage begins.
         identify: leave paths and names of people and machines in the receipt.
 

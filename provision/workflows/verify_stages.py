@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from provision.matrix import peaks_of
-from provision.model.host import HostFacts
 from provision.model.matrix import Row
 from provision.model.verdict import Level, Stage
 from provision.model.versions import ComputeCapability
-from provision.probes.environment import Inventory
-from provision.probes.hygiene import GuestEnviron, bare_environ
-from provision.probes.launcher import run_probe
-from provision.system import System
-from provision.verify.answer import Premises, Said
+from provision.probes.hygiene import bare_environ
+from provision.snapshot.deep import LIMITS, Run, device_stage, import_stage
+from provision.snapshot.premises import framework_file
+from provision.verify.answer import Said
 from provision.verify.causes import Cause
 from provision.verify.compute import judge_compute
-from provision.verify.device import judge_device
 from provision.verify.gate import failed, judge_gate, precondition
-from provision.verify.imports import judge_import
 from provision.verify.perf import CardPeaks, judge_perf
 from provision.verify.train import judge_train
-from provision.workflows.verify_premises import framework_file
-
-LIMITS: Mapping[Level, float] = {
-    Level.GATE: 120.0,
-    Level.IMPORT: 300.0,
-    Level.DEVICE: 300.0,
-    Level.COMPUTE: 1200.0,
-    Level.TRAIN: 1200.0,
-    Level.PERF: 900.0,
-}
-"""Seconds per stage; generous, because compiling PTX on first use can take many minutes."""
 
 GPUS_PER_LIMIT = 4
 """The limits are for so many GPUs: every one is measured in turn, and all of them start first."""
@@ -45,38 +28,6 @@ stage may pay again, since the driver's cache of 256 MiB (before branch 530) is 
 
 ALL_REDUCE = 180.0
 """Seconds for the sum over several GPUs; it takes a few where it works and for ever where it does not."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What every stage of one run needs."""
-
-    system: System
-    seen: Inventory
-    premises: Premises
-    environ: GuestEnviron
-    host: HostFacts | None
-    timeout: float | None
-    patience: float = 1.0
-
-    def ask(
-        self,
-        level: Level,
-        probe: str,
-        arguments: Mapping[str, Any],
-        environ: Mapping[str, str] | None = None,
-        limit: float | None = None,
-    ) -> Said:
-        """Run one probe under its time limit: the user's; or its own or the level's, longer by the run's patience."""
-        answer = run_probe(
-            self.system,
-            Path(self.seen.env.python),
-            probe,
-            arguments,
-            timeout=self.timeout or (limit or LIMITS[level]) * self.patience,
-            environ=self.environ.values if environ is None else environ,
-        )
-        return Said(answer.data, answer.failure, answer.completed.stderr, answer.completed.seconds)
 
 
 def patience(device: Stage, row: Row | None) -> float:
@@ -117,22 +68,6 @@ def _gate(run: Run) -> Stage:
     return judge_gate(run.premises, user, bare)
 
 
-def _import(run: Run) -> Stage:
-    # Hidden GPUs keep a sick driver out of a question that is not about it.
-    environ = {**run.environ.values, "CUDA_VISIBLE_DEVICES": "-1"}
-    return judge_import(run.premises, run.ask(Level.IMPORT, "import_check", {}, environ))
-
-
-def _device(run: Run) -> Stage:
-    said = run.ask(Level.DEVICE, "device", {})
-    unhidden = None
-    if not said.get("listed") and "CUDA_VISIBLE_DEVICES" in run.environ.values:
-        # Asked again without the variable: it explains what the first answer means, it never proves anything.
-        environ = {name: value for name, value in run.environ.values.items() if name != "CUDA_VISIBLE_DEVICES"}
-        unhidden = run.ask(Level.DEVICE, "device", {}, environ)
-    return judge_device(said, run.host, unhidden)
-
-
 def _compute(run: Run) -> Stage:
     return judge_compute(run.premises, run.ask(Level.COMPUTE, "compute", {}))
 
@@ -162,8 +97,8 @@ def _peaks(name: str | None, capability: str | None) -> CardPeaks | None:
 
 STAGES: Mapping[Level, Callable[[Run], Stage]] = {
     Level.GATE: _gate,
-    Level.IMPORT: _import,
-    Level.DEVICE: _device,
+    Level.IMPORT: import_stage,
+    Level.DEVICE: device_stage,
     Level.COMPUTE: _compute,
     Level.TRAIN: _train,
     Level.PERF: _perf,

@@ -163,7 +163,8 @@ def test_closed_standard_streams(arguments: list[str], tmp_path: Path) -> None:
 def test_ctrl_c_while_a_machine_is_read(tmp_path: Path) -> None:
     slow = tmp_path / "bin" / "nvidia-smi"
     slow.parent.mkdir()
-    slow.write_text("#!/bin/sh\nexec sleep 30\n")
+    started = tmp_path / "started"
+    slow.write_text(f"#!/bin/sh\n: > {started}\nexec sleep 30\n")
     slow.chmod(0o755)
     process = subprocess.Popen(
         [sys.executable, "-m", "provision", "host"],
@@ -173,7 +174,10 @@ def test_ctrl_c_while_a_machine_is_read(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(1.5)
+    deadline = time.monotonic() + 60
+    while not started.exists():
+        assert time.monotonic() < deadline, "nvidia-smi was not asked"
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert "Traceback" not in errors

@@ -26,13 +26,13 @@ from provision.model.verdict import Level, Outcome, StageStatus
 from provision.probes.environment import inspect
 from provision.probes.hygiene import guest_environ
 from provision.probes.launcher import run_probe
+from provision.snapshot.premises import premises_of
 from provision.system import System
 from provision.verify.answer import Said
 from provision.verify.compute import judge_compute
 from provision.verify.perf import judge_perf
 from provision.verify.train import judge_train
 from provision.workflows.verify import VerifyResult, verify
-from provision.workflows.verify_premises import premises_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.index]
 

@@ -17,11 +17,12 @@ from provision.model.host import DriverState, GpuProcess
 from provision.model.matrix import Row
 from provision.model.verdict import Level, Outcome, StageStatus
 from provision.probes.launcher import ProbeAnswer
+from provision.snapshot import deep
+from provision.snapshot.deep import LIMITS
 from provision.system import Completed, System
 from provision.verify.device import judge_device
-from provision.workflows import verify_stages
 from provision.workflows.verify import VerifyResult, verify
-from provision.workflows.verify_stages import ALL_REDUCE, LIMITS, PTX_FACTOR, patience
+from provision.workflows.verify_stages import ALL_REDUCE, PTX_FACTOR, patience
 
 SCHEMA = json.loads((Path(provision.verify.__file__).parent / "receipt.schema.json").read_text())
 LISTED = {"name": "/physical_device:GPU:0", "model": "NVIDIA H200", "compute_capability": "9.0"}
@@ -121,7 +122,7 @@ class Machine:
     def verify(
         self, level: Level, monkeypatch: pytest.MonkeyPatch, timeout: float | None = None, **environ: str
     ) -> VerifyResult:
-        monkeypatch.setattr(verify_stages, "run_probe", self.answer)
+        monkeypatch.setattr(deep, "run_probe", self.answer)
         hidden = environ.get("CUDA_VISIBLE_DEVICES") == "-1"
         cards = tuple(gpu(index=index, processes=(GpuProcess(77, "python", 900),)) for index in range(self.gpus))
         host = host_of(DriverState.HIDDEN if hidden else DriverState.WORKING, cards)

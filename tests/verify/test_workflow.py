@@ -18,9 +18,9 @@ from provision.model.host import DriverState
 from provision.model.matrix import Matrix
 from provision.model.verdict import Level, Outcome, StageStatus
 from provision.probes.environment import inspect
+from provision.snapshot.premises import find_row, find_set, premises_of
 from provision.system import System
 from provision.workflows.verify import verify, write_receipt
-from provision.workflows.verify_premises import find_row, find_set, premises_of
 
 PLAIN = System(environ={"PATH": os.defpath, "HOME": "/home/anna", "USER": "anna"})
 SCHEMA = json.loads((Path(provision.verify.__file__).parent / "receipt.schema.json").read_text())

@@ -1,0 +1,447 @@
+"""Everything that doctor looks at, as values: the machine, an environment, a log, a script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from provision.model.environment import EnvRef
+from provision.model.host import HostFacts
+from provision.model.matrix import LibrarySet, Matrix, Row
+from provision.model.plan import Plan, Refusal
+from provision.model.verdict import Stage
+from provision.model.versions import CudaVersion, CudnnVersion, GlibcVersion, PythonVersion
+
+Json = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Package:
+    """An installed distribution.
+
+    Attributes:
+        name: normalised.
+        version: as its metadata says.
+        folder: the site-packages folder it lies in.
+        requires: its Requires-Dist, those whose markers hold in this environment, extras left out.
+        installer: what its INSTALLER file says (``pip``, ``uv``, ``conda``), empty where it does not.
+    """
+
+    name: str
+    version: str
+    folder: str
+    requires: tuple[str, ...] = ()
+    installer: str = ""
+
+
+@dataclass(frozen=True)
+class FileFault:
+    """A file that is not what its installer wrote.
+
+    Attributes:
+        path: absolute.
+        package: the distribution whose RECORD names it, empty where none does.
+        kind: ``missing``, ``size``, ``content``, ``truncated`` (shorter than its ELF headers say), ``not-elf``,
+            ``architecture``, ``unreadable``.
+        wanted: what should be there, as text.
+        found: what is.
+    """
+
+    path: str
+    package: str
+    kind: str
+    wanted: str = ""
+    found: str = ""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What the dynamic loader did with one library that TensorFlow opens.
+
+    Attributes:
+        soname: the name asked for.
+        file: what answered, resolved; None where it was not found.
+        error: what dlopen said, empty where it was found.
+        version: what the library itself says.
+        impostor: whether it lacks the function that every real one has.
+        searched: folders in their order, each with why it was searched (``RUNPATH from file …``, ``LD_LIBRARY_PATH``,
+            ``system search path``, ``loader cache``).
+        inside: whether the file lies in the environment.
+    """
+
+    soname: str
+    file: str | None
+    error: str = ""
+    version: str | None = None
+    impostor: bool = False
+    searched: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    inside: bool = False
+
+
+@dataclass(frozen=True)
+class GateFacts:
+    """TensorFlow's own loader, called in a child.
+
+    Attributes:
+        libraries: those without which no GPU is registered, in its order.
+        beside: the driver library, CUPTI, NCCL.
+        ended: how the child died (``signal SIGBUS``, ``timeout``), empty where it came back.
+        culprit: the file whose mapping killed it, empty where unknown.
+        unloadable: why the framework library cannot be loaded, empty where it can.
+        log: what it said, at most 6000 characters.
+    """
+
+    libraries: tuple[Answered, ...] = ()
+    beside: tuple[Answered, ...] = ()
+    ended: str = ""
+    culprit: str = ""
+    unloadable: str = ""
+    log: str = ""
+
+    @property
+    def missing(self) -> tuple[Answered, ...]:
+        """Those that were not found."""
+        return tuple(item for item in self.libraries if item.file is None)
+
+    def library(self, stem: str) -> Answered | None:
+        """Return the one whose name starts with ``stem`` (``libcudnn``), the part before ``.so``."""
+        return next((item for item in (*self.libraries, *self.beside) if item.soname.split(".so")[0] == stem), None)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """Something XLA looks for: ``name`` is ``ptxas`` or ``libdevice``.
+
+    Attributes:
+        found: where it would be found by this TensorFlow in this environment, None where nowhere.
+        present: where the environment has it, None where it has none.
+        why: how it is found, or why it is not.
+    """
+
+    name: str
+    found: str | None
+    present: str | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """A Jupyter kernel or an editor's setting that names a Python.
+
+    Attributes:
+        kind: ``jupyter`` or the editor (``vscode``, ``pycharm``).
+        file: where it is written.
+        name: of the kernel or the setting.
+        python: what it names, absolute where it can be made so.
+        exists: whether that is there.
+        same: whether it is the environment that is looked at.
+        variables: environment variables that it sets.
+    """
+
+    kind: str
+    file: str
+    name: str
+    python: str
+    exists: bool
+    same: bool
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EnvironmentFacts:
+    """One Python environment, read from outside; nothing of TensorFlow is imported.
+
+    Attributes:
+        env: where it is; None where its Python does not run.
+        path: what was asked for, absolute.
+        broken: why its Python does not run, line by line; empty where it does.
+        packages: every distribution on its path, first found first.
+        tensorflow: each ``tensorflow`` package or module on its path under the user's variables; the first is imported.
+        distribution: the one that the import finds, None where none is installed.
+        others: further distributions that bring a ``tensorflow`` package.
+        remnants: folders of distributions that were removed halfway (``~ensorflow``, a package without metadata).
+        user_site: packages of the user's own site folder that stand before the environment's or are seen in it.
+        python_path: folders of PYTHONPATH, or the current folder, that hold something which hides a package.
+        build: what ``build_info.py`` says: ``is_cuda_build``, ``cuda_version``, ``cudnn_version`` …
+        cuda_build: whether TensorFlow was built with CUDA; None where it does not say.
+        built_cuda, built_cudnn: against which; of the matrix where the release does not say.
+        row, library_set: of the matrix, None where there is none.
+        conda: name to version of conda packages; ``conda_builds`` name to build string.
+        faults: damaged files.
+        checked: how many files were looked at.
+        gate: the loader under the user's variables; None where it could not be asked.
+        gate_bare: under ``env -i``.
+        provided: SONAME to path for every CUDA library in the environment.
+        tools: ptxas and libdevice.
+        search: RPATH/RUNPATH of the framework library, as folders.
+        search_kind: ``RPATH``, ``RUNPATH`` or empty.
+        wiring: ``""`` never wired by us, ``ok``, or what is gone.
+        record: ``""`` not ours, ``ok``, ``incomplete`` (creation was interrupted) or ``moved`` (made at another path).
+        recorded_prefix: where it was made, for ``moved``.
+        pointers: Jupyter kernels and editors.
+        scripts_set: variable to value, set by activation scripts of the environment, with the file:
+            ``(file, variable, value)``.
+        deep_import: `verify`'s import stage, only with ``--deep``; ``deep_device`` likewise.
+        noexec: mount point of a file system without execution on which the environment lies, empty where none.
+        read_only: whether it lies on a file system that cannot be written.
+    """
+
+    env: EnvRef | None
+    path: str
+    broken: tuple[str, ...] = ()
+    python: PythonVersion | None = None
+    implementation: str = "cpython"
+    machine: str = "x86_64"
+    glibc: GlibcVersion | None = None
+    packages: tuple[Package, ...] = ()
+    tensorflow: tuple[str, ...] = ()
+    distribution: Package | None = None
+    others: tuple[Package, ...] = ()
+    remnants: tuple[str, ...] = ()
+    user_site: tuple[Package, ...] = ()
+    python_path: tuple[str, ...] = ()
+    build: Mapping[str, str | bool] = field(default_factory=dict)
+    cuda_build: bool | None = None
+    built_cuda: CudaVersion | None = None
+    built_cudnn: CudnnVersion | None = None
+    row: Row | None = None
+    library_set: LibrarySet | None = None
+    conda: Mapping[str, str] = field(default_factory=dict)
+    conda_builds: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[FileFault, ...] = ()
+    checked: int = 0
+    gate: GateFacts | None = None
+    gate_bare: GateFacts | None = None
+    provided: Mapping[str, str] = field(default_factory=dict)
+    tools: tuple[Tool, ...] = ()
+    search: tuple[str, ...] = ()
+    search_kind: str = ""
+    wiring: str = ""
+    record: str = ""
+    recorded_prefix: str = ""
+    pointers: tuple[Pointer, ...] = ()
+    scripts_set: tuple[tuple[str, str, str], ...] = ()
+    deep_import: Stage | None = None
+    deep_device: Stage | None = None
+    noexec: str = ""
+    read_only: bool = False
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Normalised name to version, first found first."""
+        found: dict[str, str] = {}
+        for item in self.packages:
+            found.setdefault(item.name, item.version)
+        return found
+
+    def package(self, name: str) -> Package | None:
+        """Return the distribution of that normalised name."""
+        return next((item for item in self.packages if item.name == name), None)
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One line, or several that belong together, of a log that belongs to a known family of messages.
+
+    Attributes:
+        family: its key, for example ``dlopen-failed`` or ``cuinit``.
+        line: number of the decisive line, from 1.
+        text: that line, without its time stamp, at most 300 characters.
+        fields: what was read out of it: ``library``, ``error``, ``loaded``, ``built`` …
+        meaning: for a harmless family, one sentence that says so; empty otherwise.
+    """
+
+    family: str
+    line: int
+    text: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class LogFacts:
+    """A log that was read.
+
+    Attributes:
+        name: of the file, ``standard input`` for ``-``.
+        lines: how many it has.
+        kinds: what it looks like: ``tensorflow``, ``pip``, ``uv``, ``conda``, ``nvidia-smi``, ``docker``, ``kernel``,
+            ``python``.
+        signals: in the order of the lines.
+    """
+
+    name: str
+    lines: int
+    kinds: tuple[str, ...] = ()
+    signals: tuple[Signal, ...] = ()
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something in the user's code that bears on the GPU.
+
+    Attributes:
+        kind: ``cpu-device``, ``visible-devices-env``, ``visible-devices-call``, ``session-without-gpu``,
+            ``growth-late``, ``growth-unequal``, ``variable-late``, ``memory-limit``, ``unparsable`` …
+        file: relative to what was asked for.
+        line: from 1.
+        text: the source line.
+        fields: ``variable``, ``value``, ``device`` …
+        late: whether it stands after the call that it had to come before.
+    """
+
+    kind: str
+    file: str
+    line: int
+    text: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+    late: bool = False
+
+
+@dataclass(frozen=True)
+class ScriptFacts:
+    """User code that was read and not run; ``files`` how many were read."""
+
+    name: str
+    files: int
+    remarks: tuple[Remark, ...] = ()
+
+
+@dataclass(frozen=True)
+class Display:
+    """A display device on the PCI bus, of whichever vendor; numbers as ``0x10de``, ``driver`` holds it or is empty."""
+
+    address: str
+    vendor: str
+    device: str
+    driver: str = ""
+
+
+@dataclass(frozen=True)
+class DeviceNode:
+    """A device file of the NVIDIA driver: ``mode`` as ``crw-rw----``, and whether this user may open it."""
+
+    path: str
+    mode: str
+    owner: str
+    group: str
+    usable: bool
+
+
+@dataclass(frozen=True)
+class DriverLibrary:
+    """A file that answers to ``libcuda.so.1``.
+
+    Attributes:
+        path: with every link resolved.
+        kind: ``driver``, ``stub`` (of a toolkit), ``compat`` (forward compatibility) or ``unknown``.
+        version: of the driver that it belongs to, as its file name says; empty where that does not.
+        folder: the entry of LD_LIBRARY_PATH that leads to it, empty where the loader knows it by itself.
+    """
+
+    path: str
+    kind: str
+    version: str = ""
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class Mount:
+    """The file system below a folder that programs need.
+
+    Attributes:
+        purpose: ``environment``, ``temporary``, ``home`` or ``shared memory``.
+        path: the folder.
+        point: where the file system is mounted; empty where that is unknown.
+        kind: ``ext4``, ``tmpfs`` …
+        noexec, read_only: as it is mounted.
+        free_mib, free_inodes: for this user; None where unknown or where the file system has no such limit.
+    """
+
+    purpose: str
+    path: str
+    point: str = ""
+    kind: str = ""
+    noexec: bool = False
+    read_only: bool = False
+    free_mib: int | None = None
+    free_inodes: int | None = None
+
+
+@dataclass(frozen=True)
+class MachineFacts:
+    """What a diagnosis needs of this machine beyond `HostFacts`; None is unknown.
+
+    Of a described machine only what its own facts tell is here.
+
+    Attributes:
+        kernel: release of the running kernel.
+        modules: those of ``nvidia``, ``nvidia_uvm``, ``nouveau`` … that are loaded.
+        module_files: NVIDIA's module for the running kernel, as paths; looked for only where it is not loaded.
+        other_kernels: installed kernels that have one.
+        blocked: lines of modprobe's configuration that keep it from loading, ``(file, line)``.
+        open_module: whether the loaded module is the open one.
+        secure_boot: whether the firmware lets only signed modules in.
+        displays: display devices of every vendor.
+        nodes: device files of the driver.
+        groups: names of this user's groups.
+        libcudas: every file that answers to ``libcuda.so.1``, in the loader's order under the user's variables.
+        cuda_result: of cuInit under the user's variables, 0 where it succeeded.
+        cuda_result_all: the same without CUDA_VISIBLE_DEVICES.
+        kernel_log: ``(source, line)``: what the kernel said about the GPU since it started, newest last.
+        address_space: limit of a process' address space in bytes (RLIMIT_AS); None where there is none.
+        memory_mib: of the machine.
+        memory_limit_mib: of this control group; None where there is none.
+        mounts: the file systems that matter.
+        reboot_required: what asks for a reboot; empty where nothing does.
+    """
+
+    kernel: str = ""
+    modules: tuple[str, ...] | None = None
+    module_files: tuple[str, ...] | None = None
+    other_kernels: tuple[str, ...] = ()
+    blocked: tuple[tuple[str, str], ...] = ()
+    open_module: bool | None = None
+    secure_boot: bool | None = None
+    displays: tuple[Display, ...] | None = None
+    nodes: tuple[DeviceNode, ...] = ()
+    groups: tuple[str, ...] = ()
+    libcudas: tuple[DriverLibrary, ...] = ()
+    cuda_result: int | None = None
+    cuda_result_all: int | None = None
+    kernel_log: tuple[tuple[str, str], ...] = ()
+    address_space: int | None = None
+    memory_mib: int | None = None
+    memory_limit_mib: int | None = None
+    mounts: tuple[Mount, ...] = ()
+    reboot_required: str = ""
+
+    def mount(self, purpose: str) -> Mount | None:
+        """Return the file system for that purpose."""
+        return next((item for item in self.mounts if item.purpose == purpose), None)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What doctor judges.
+
+    Attributes:
+        matrix: the matrix in force.
+        host: this machine, or the one described; None where only a log is read.
+        environment: None where there is none to look at.
+        judged: the planner's answer for the installed release on this host, None where there is no row or host.
+        variables: the user's environment variables.
+        log, script: None where none was given.
+        deep: whether TensorFlow was imported.
+        machine: what else was read of the machine; None where only a log is read.
+    """
+
+    matrix: Matrix
+    host: HostFacts | None = None
+    environment: EnvironmentFacts | None = None
+    judged: Plan | Refusal | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    log: LogFacts | None = None
+    script: ScriptFacts | None = None
+    deep: bool = False
+    machine: MachineFacts | None = None
