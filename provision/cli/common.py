@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,8 @@ from provision.errors import ExitCode
 
 def print_json(document: dict[str, Any]) -> None:
     """Write one JSON document to standard output."""
+    import json
+
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=True) + "\n")
 
 

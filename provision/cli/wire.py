@@ -19,7 +19,7 @@ def wire(
     matrix: Annotated[Path | None, typer.Option("--matrix", metavar="FILE", help="Use this matrix.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Make the CUDA libraries of an environment visible that pip, uv or a hand has filled."""
+    """Make the CUDA libraries of an environment visible that pip, conda or a hand has filled."""
     from provision.cli.common import leave, print_json
     from provision.report.wire import wire_document, wire_exit_code, wire_text
     from provision.system import System

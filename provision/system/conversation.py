@@ -53,19 +53,23 @@ class Conversation:
         if self._process is not None:
             return
         self._said, self._errors = queue.SimpleQueue(), []
-        with interrupts_wait() as blocked:
-            process = self._process = subprocess.Popen(
-                self._argv,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=self._env,
-                cwd=Path("/"),
-                start_new_session=True,
-                preexec_fn=before_exec(blocked),  # noqa: PLW1509 - it calls two functions loaded beforehand
-            )
-            start_thread(self._listen, process, self._said)
-            self._listening = start_thread(drain, process.stderr, self._errors, self._on_line)
+        try:
+            with interrupts_wait() as blocked:
+                process = self._process = subprocess.Popen(
+                    self._argv,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env=self._env,
+                    cwd=Path("/"),
+                    start_new_session=True,
+                    preexec_fn=before_exec(blocked),  # noqa: PLW1509 - it calls two functions loaded beforehand
+                )
+                start_thread(self._listen, process, self._said)
+                self._listening = start_thread(drain, process.stderr, self._errors, self._on_line)
+        except BaseException:  # an interrupt that was held back meanwhile
+            self.close()
+            raise
 
     def ask(self, line: str, *, timeout: float) -> Completed:
         """Say one line and return the one that answers it.

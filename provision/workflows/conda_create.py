@@ -67,6 +67,7 @@ class CondaWork(Work):
         """Resolve both halves, and return what has only to be built."""
         events, said = UvWatch(self.watch), CondaWatch(self.watch)
         engine = engine_for(self.system, offline=self.options.offline, on_line=said)
+        engine.start()  # it is needed for the installation whoever solves
         if not usable_cache(engine.cache):
             engine.use_cache(transaction.scratch() / "conda")
         uv = self._uv(events)

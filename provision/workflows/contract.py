@@ -29,6 +29,7 @@ def contract_for(
     target: str = "",
     machine_text: str = "",
     glibc: GlibcVersion | None = None,
+    gpus: tuple[GpuFloor, ...] | None = None,
 ) -> Contract:
     """Return the contract of what a plan fixes.
 
@@ -39,6 +40,7 @@ def contract_for(
         target: name of the machine that was meant.
         machine_text: that machine in words.
         glibc: the oldest one that the resolved packages admit, where they ask for more than the release does.
+        gpus: what `gpu_floors` says of the plan, where that is known already.
     """
     row, libraries = plan.row, plan.library_set
     known = {gpu.compute_capability for gpu in plan.host.gpus.value or () if gpu.compute_capability is not None}
@@ -63,7 +65,7 @@ def contract_for(
         cuda=libraries.cuda,
         cudnn=libraries.cudnn,
         driver_floor=driver_floor(row, matrix),
-        gpus=tuple(gpu_floors(plan, matrix)),
+        gpus=tuple(gpu_floors(plan, matrix)) if gpus is None else gpus,
         system="linux",
         machine="x86_64",
         glibc=max(floors, key=lambda version: version.parts),

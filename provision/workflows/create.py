@@ -10,7 +10,8 @@ from pathlib import Path
 from provision.backends.interpreter import given
 from provision.backends.places import resolve_target
 from provision.backends.requirements import check_all, read_file
-from provision.errors import UsageError
+from provision.backends.uv import Uv
+from provision.errors import ToolFailedError, UsageError
 from provision.host import find_interpreters
 from provision.model.created import CreateOutcome, CreateResult, Denial, LockUsed
 from provision.model.plan import Plan, Refusal
@@ -60,9 +61,10 @@ def create(system: System, folder: Path, options: CreateOptions, observer: Obser
         explicit = Path(options.python) if options.python and "/" in options.python else None
         series = {file.lock.contract.python.text for file in locks}
         # Reading the machine waits for child processes, reading the matrix does not.
-        with ThreadPoolExecutor(max_workers=2) as pool:
+        with ThreadPoolExecutor(max_workers=3) as pool:
             reading = pool.submit(host_for, system, options.for_)
             finding = pool.submit(lambda: (given(system, explicit),) if explicit else find_interpreters(system, series))
+            asking = pool.submit(_cache, system)
             matrix = load_matrix(options.matrix_file, settings)
         pythons = tuple(finding.result())
         host = reading.result()
@@ -80,7 +82,11 @@ def create(system: System, folder: Path, options: CreateOptions, observer: Obser
                 CreateOutcome.REFUSED, str(target), refusal=chosen.refusal, denial=chosen.denial, seconds=clock.seconds
             )
         return locked_work(
-            work_class(chosen.plan)(system, options, target, chosen.plan, matrix, pythons, watch, clock), chosen, locks
+            work_class(chosen.plan)(
+                system, options, target, chosen.plan, matrix, pythons, watch, clock, cache=asking.result()
+            ),
+            chosen,
+            locks,
         )
     with clock.stage("plan"):
         asked = foreign.request() if foreign else request
@@ -91,7 +97,7 @@ def create(system: System, folder: Path, options: CreateOptions, observer: Obser
         return CreateResult(CreateOutcome.REFUSED, str(target), denial=decision, seconds=clock.seconds)
     if isinstance(decision, Refusal):
         return CreateResult(CreateOutcome.REFUSED, str(target), refusal=decision, seconds=clock.seconds)
-    work = work_class(decision)(system, options, target, decision, matrix, pythons, watch, clock)
+    work = work_class(decision)(system, options, target, decision, matrix, pythons, watch, clock, cache=asking.result())
     if foreign:
         watch.detail(foreign.remark)
         lock = foreign.lock(decision, matrix)
@@ -100,6 +106,14 @@ def create(system: System, folder: Path, options: CreateOptions, observer: Obser
         used = LockUsed(str(foreign.path), "", foreign.remark)
         work = dataclasses.replace(work, lock=lock, lock_used=used)
     return work.dry_run() if options.dry_run else work.create()
+
+
+def _cache(system: System) -> Path | None:
+    """Return where uv keeps what it downloaded, None where it cannot say; who needs uv then says why."""
+    try:
+        return Uv(system).cache
+    except ToolFailedError:
+        return None
 
 
 def _packages(settings: Settings, folder: Path, options: CreateOptions) -> tuple[str, ...]:

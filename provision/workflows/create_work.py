@@ -89,6 +89,8 @@ class Work:
     lock: Lock | None = None
     """What is installed instead of what would be resolved."""
     lock_used: LockUsed | None = None
+    cache: Path | None = None
+    """Where uv keeps what it downloaded, None where it was not asked yet."""
 
     def dry_run(self) -> CreateResult:
         """Resolve, and leave everything as it is."""
@@ -174,7 +176,7 @@ class Work:
         """Resolve, and return what has only to be built in the transaction."""
         events = UvWatch(self.watch)
         uv = self._uv(events)
-        cache = usable_or(uv, transaction.scratch)
+        cache = usable_or(uv, transaction.scratch, self.cache)
         with self.clock.stage("python"):
             interpreter, looked = choose(self.pythons, self._wanted)
             if interpreter is None:
@@ -306,9 +308,15 @@ def _and(request: Request) -> str:
     return f" with {', '.join(request.requirements)}" if request.requirements else ""
 
 
-def usable_or(uv: Uv, scratch: Callable[[], Path]) -> Path:
-    """Return uv's cache; one in ``scratch`` that is used from now on where the usual one cannot be written."""
-    cache = uv.cache
+def usable_or(uv: Uv, scratch: Callable[[], Path], known: Path | None = None) -> Path:
+    """Return uv's cache; one in ``scratch`` that is used from now on where the usual one cannot be written.
+
+    Args:
+        uv: the engine.
+        scratch: gives a folder.
+        known: what uv said of its cache before.
+    """
+    cache = known or uv.cache
     if cache is None or not usable_cache(cache):
         cache = scratch()
         uv.use_cache(cache)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from provision.backends.uv import Uv, usable_cache
 from provision.model.created import Denial
 from provision.model.lock import Lock, normalised
 from provision.model.locked import LockedTarget, LockOutcome, LockResult
@@ -55,13 +57,15 @@ def lock(system: System, folder: Path, options: LockOptions, observer: Observer 
     previous = next((item.lock for item in standing.values()), None)
     request = lock_request(options, settings, folder, previous)
     wanted = plan_request(request, backend)
-    matrix = load_matrix(options.matrix_file, settings)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        uv = beside.submit(_engine, system, offline=options.offline)
+        matrix = load_matrix(options.matrix_file, settings)
     # A check answers the same everywhere: a lock of a machine that was not described is held against that machine.
     recorded = previous.contract if previous and (options.check or previous.contract.machine_text) else None
     watch.step("reading the machines and the matrix")
     targets = [look_at_target(item, system, recorded if len(named) == 1 else None) for item in named]
     seconds = {"detect": round(time.monotonic() - begun, 3)}
-    work = LockWork(system, options, project, matrix, request, paths, standing, watch)
+    work = LockWork(system, options, project, matrix, request, paths, standing, watch, uv)
     answers, remarks = _decided(wanted, targets, matrix, work)
     if any(isinstance(answer, Refusal | Denial) for answer in answers):
         found = tuple(_refused(target, answer) for target, answer in zip(targets, answers, strict=True))
@@ -69,6 +73,11 @@ def lock(system: System, folder: Path, options: LockOptions, observer: Observer 
         found = work.make(targets, [answer for answer in answers if isinstance(answer, Plan)])
     seconds["resolve"] = round(time.monotonic() - begun - seconds["detect"], 3)
     return LockResult(options.check, str(project), found, remarks, _command(options), seconds)
+
+
+def _engine(system: System, *, offline: bool) -> tuple[Uv, bool]:
+    uv = Uv(system, offline=offline)
+    return uv, usable_cache(uv.cache)
 
 
 def _decided(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from provision.backends.resolve import LockResolution, lock_platform, pylock_of, resolve_lock
-from provision.backends.uv import Sources, Target, Uv, any_python, usable_cache
+from provision.backends.uv import Sources, Target, Uv, any_python
 from provision.errors import InvalidFileError
 from provision.lock.changes import changes
 from provision.lock.files import parse, render
@@ -23,7 +24,7 @@ from provision.model.progress import Observer
 from provision.model.versions import GlibcVersion
 from provision.system import System
 from provision.system.files import write_all_atomic
-from provision.workflows.contract import contract_for
+from provision.workflows.contract import contract_for, gpu_floors
 from provision.workflows.lock_conda_files import beside_files, conda_texts
 from provision.workflows.lock_request import LockOptions
 from provision.workflows.lock_targets import LockTarget
@@ -87,6 +88,7 @@ class LockWork:
         request: what is asked for, with the day and the leave to build.
         paths: where each target goes in each format.
         standing: the locks that are there.
+        uv: the engine, and whether its cache can be written; that is found out while the matrix is read.
     """
 
     system: System
@@ -97,6 +99,7 @@ class LockWork:
     paths: Mapping[tuple[str, LockFormat], Path]
     standing: Mapping[tuple[str, LockFormat], Standing]
     watch: Observer
+    uv: Future[tuple[Uv, bool]]
     _made: dict[object, _Made | Denial] = field(default_factory=dict)
 
     def make(self, targets: Sequence[LockTarget], plans: Sequence[Plan]) -> tuple[LockedTarget, ...]:
@@ -109,8 +112,8 @@ class LockWork:
         texts: dict[Path, bytes] = {}
         with ExitStack() as stack:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tfgpu-")))
-            uv = Uv(self.system, offline=self.options.offline)
-            if not usable_cache(uv.cache):
+            uv, usable = self.uv.result()
+            if not usable:
                 uv.use_cache(scratch / "cache")
             for target, plan in zip(targets, plans, strict=True):
                 drafts.append(self._one(uv, target, plan, scratch, texts))
@@ -129,7 +132,10 @@ class LockWork:
         return next((item.lock for (target, _), item in self.standing.items() if target == name), None)
 
     def _one(self, uv: Uv, target: LockTarget, plan: Plan, scratch: Path, texts: dict[Path, bytes]) -> LockedTarget:
-        made = self._resolved(uv, target, plan, scratch)
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            # While the resolver waits for the index, the rules can say which machines the release serves.
+            floors = beside.submit(lambda: tuple(gpu_floors(plan, self.matrix)))
+            made = self._resolved(uv, target, plan, scratch)
         if isinstance(made, Denial):
             return LockedTarget(target.name, target.machine, LockOutcome.REFUSED, plan=plan, denial=made)
         contract = contract_for(
@@ -139,6 +145,7 @@ class LockWork:
             target=target.name,
             machine_text=target.machine,
             glibc=made.glibc,
+            gpus=floors.result(),
         )
         lock = Lock(contract, made.packages, made.conda, made.source_only, made.build_tools)
         kinds = [kind for name, kind in self.paths if name == target.name]

@@ -1,4 +1,4 @@
-"""``wire``: make the CUDA libraries of an environment visible that pip, uv or a hand has filled; or take that away."""
+"""``wire``: make the CUDA libraries of an environment visible that pip, uv, conda or a hand has filled; or undo it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from provision import wiring
 from provision.model.created import Denial
 from provision.model.matrix import LibrarySet, Matrix, Row
 from provision.probes.environment import Inventory, inspect
+from provision.snapshot.premises import conda_versions, find_row, find_set
 from provision.system import System
+from provision.verify.libraries import is_version
 from provision.wiring.result import WireResult
 from provision.workflows.common import load_matrix
 from provision.workflows.settings import load_settings
-from provision.workflows.verify_premises import find_row, find_set
 
 
 def wire_environment(
@@ -43,10 +44,10 @@ def wire_environment(
     row = find_row(seen, matrix)
     if row is None:
         return WireResult(path, denial=_no_row(seen, matrix))
-    library_set, mixture = meant_set(row, seen.versions)
+    library_set, mixture = meant_set(row, {**conda_versions(seen), **seen.versions})
     name = f"{row.distribution} {row.release}"
     if library_set is None:
-        return WireResult(path, name, denial=_no_libraries(path, row))
+        return WireResult(path, name, denial=_no_libraries(path, row, conda=seen.env.kind == "conda"))
     return WireResult(path, name, library_set.ident, mixture, wiring.wire(seen.env, row, library_set))
 
 
@@ -55,26 +56,33 @@ def meant_set(row: Row, versions: Mapping[str, str]) -> tuple[LibrarySet | None,
 
     Args:
         row: of the installed release.
-        versions: normalised name to version of what is installed.
+        versions: normalised name to version of what is installed, conda packages among them (`conda_versions`).
 
-    None where nothing of any set is installed.
+    None where nothing of any set is installed. A set of conda packages pins a version or its beginning (``8.6.*``).
     """
     exact = find_set(row, versions)
     if exact is not None:
         return exact, ()
 
     def nearness(library_set: LibrarySet) -> tuple[int, int]:
-        same = sum(versions.get(pin.name) == pin.version for pin in library_set.pins)
-        return same, sum(pin.name in versions for pin in library_set.pins)
+        wanted = _wanted(library_set)
+        same = sum(is_version(versions.get(name), version) for name, version in wanted.items())
+        return same, sum(name in versions for name in wanted)
 
-    near = max(row.sets, key=nearness, default=None)
+    near = max((*row.sets, *row.conda_sets), key=nearness, default=None)
     if near is None or nearness(near) == (0, 0):
         return None, ()
     return near, tuple(
-        f"{pin.name} {versions.get(pin.name, 'is not installed')}, the set {near.ident} has {pin.version}"
-        for pin in near.pins
-        if versions.get(pin.name) != pin.version
+        f"{name} {versions.get(name, 'is not installed')}, the set {near.ident} has {version}"
+        for name, version in _wanted(near).items()
+        if not is_version(versions.get(name), version)
     )
+
+
+def _wanted(library_set: LibrarySet) -> Mapping[str, str]:
+    """Return what a set is made of; a TensorFlow that it brings tells nothing about the libraries."""
+    wheels = {pin.name: pin.version for pin in library_set.pins}
+    return wheels | {package.name: package.version for package in library_set.conda if package.name != "tensorflow"}
 
 
 def _system_python(path: str) -> Denial:
@@ -103,14 +111,15 @@ def _no_row(seen: Inventory, matrix: Matrix) -> Denial:
     )
 
 
-def _no_libraries(path: str, row: Row) -> Denial:
-    first = row.sets[0] if row.sets else None
-    packages = " ".join(pin.requirement for pin in first.pins) if first else ""
+def _no_libraries(path: str, row: Row, *, conda: bool) -> Denial:
+    sets = (*row.conda_sets, *row.sets) if conda else row.sets
+    what = f"{path} has none of NVIDIA's packages for {row.distribution} {row.release}"
+    if not sets:
+        why = "no set of wheels serves this release"
+        return Denial("no-libraries", what, (why,), "make another environment")
+    first = sets[0]
+    packages = " ".join([pin.requirement for pin in first.pins] or [f"'{pin.requirement}'" for pin in first.conda])
+    install = f"{path}/bin/python -m pip install" if first.pins else f"conda install -p {path} -c {first.channel}"
     return Denial(
-        "no-libraries",
-        f"{path} has none of NVIDIA's packages for {row.distribution} {row.release}",
-        (f"the set {first.ident} has {packages}",) if first else ("no set of wheels serves this release",),
-        f"install them first: `{path}/bin/python -m pip install {packages}`"
-        if packages
-        else "make another environment",
+        "no-libraries", what, (f"the set {first.ident} has {packages}",), f"install them first: `{install} {packages}`"
     )

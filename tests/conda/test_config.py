@@ -131,6 +131,7 @@ def test_unreadable_and_empty_files_are_nothing(tmp_path: Path) -> None:
         ("https://x.example/t/tk-123/c", "https://x.example/c"),
         ("https://tok@x.example:8443/t/tk-1/get/c?key=1#f", "https://x.example:8443/get/c"),
         ("file:///srv/c", "file:///srv/c"),
+        ("file:///srv/t/mine/c", "file:///srv/t/mine/c"),
     ],
 )
 def test_credentials_come_out_of_addresses(address: str, bare: str) -> None:

@@ -17,10 +17,16 @@ from provision.errors import ToolFailedError
 def test_killed_at_any_moment_the_next_install_succeeds(tmp_path: Path, usual: Path) -> None:
     engine = engine_at(tmp_path)
     packages = solved(engine, (*GPU, "old"), usual.as_uri())
-    began = time.monotonic()
-    engine.install(packages, tmp_path / "good", tmp_path / "env")
-    lasts = time.monotonic() - began
-    expected = tree(tmp_path / "good")
+    engine.close()
+    took = []
+    # As those that are killed: a worker of its own, an empty cache. The shortest, for a machine with other things to do.
+    for number in range(3):
+        engine.use_cache(tmp_path / f"measured{number}")
+        began = time.monotonic()
+        engine.install(packages, tmp_path / f"good{number}", tmp_path / "env")
+        took.append(time.monotonic() - began)
+    lasts = min(took)
+    expected = tree(tmp_path / "good0")
     killed = 0
     for moment in range(20):
         engine.use_cache(tmp_path / f"cache{moment}")
@@ -63,9 +69,9 @@ def command_of(process: str) -> bytes:
     return b""
 
 
-def children() -> list[str]:
+def children(of: int | str = "self") -> list[str]:
     found = []
-    for task in Path("/proc/self/task").iterdir():
+    for task in Path(f"/proc/{of}/task").iterdir():
         with contextlib.suppress(OSError):
             found += (task / "children").read_text().split()
     return found
@@ -99,3 +105,19 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, usual: Path) ->
     # The same cache serves the next install.
     engine = engine_at(tmp_path, XDG_CACHE_HOME=str(tmp_path / ".cache"))
     engine.install(solved(engine, ("libzstub",), usual.as_uri()), tmp_path / "env", tmp_path / "env")
+
+
+def workers() -> list[str]:
+    return [child for child in children() if b"provision.backends.conda.worker" in command_of(child)]
+
+
+def test_one_worker_started_early_serves_solve_and_install_and_is_then_gone(tmp_path: Path, usual: Path) -> None:
+    engine = engine_at(tmp_path)
+    others = set(workers())
+    engine.start()
+    engine.start()
+    (worker,) = set(workers()) - others
+    packages = solved(engine, GPU, usual.as_uri())
+    assert set(workers()) - others == {worker}
+    engine.install(packages, tmp_path / "env", tmp_path / "env")
+    assert worker not in workers()

@@ -46,7 +46,8 @@ def split(address: str) -> Credentials:
         return Credentials(address.rstrip("/") or address)
     parts = urlsplit(address)
     user, _, host = parts.netloc.rpartition("@")
-    token = _TOKEN.search(parts.path)
+    # In a path on this disk a folder may be called `t`; its neighbour is no token.
+    token = None if parts.scheme == "file" else _TOKEN.search(parts.path)
     path = _TOKEN.sub("", parts.path, count=1) if token else parts.path
     bare = urlunsplit((parts.scheme, host, path.rstrip("/"), "", ""))
     return Credentials(bare, user, token["token"] if token else "", parts.query)

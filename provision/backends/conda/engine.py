@@ -1,12 +1,15 @@
 """The side of the conda engine that talks: it asks the worker and retells its answers.
 
 rattler is one shared library of 80 MB that may panic, hang or eat memory; so it lives in a child that dies with us
-(`provision.backends.conda.worker`). What goes there is one JSON object on standard input, so that no credential ever
-stands in an argument; what comes back is one JSON line, and progress as JSON lines on standard error.
+(`provision.backends.conda.worker`). One child serves the solve and the install of an engine, line by line: a request is
+one JSON object on its standard input, so that no credential ever stands in an argument; the answer is one JSON line,
+and progress comes as JSON lines on standard error. One that has ended, of itself or because its time was up, is
+replaced with the next request; after an install it is ended.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import importlib.util
 import json
@@ -15,17 +18,18 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provision.backends.conda import channels as addresses
 from provision.backends.conda.config import CondaConfig
-from provision.backends.conda.explain import denial_of, failure_of
 from provision.backends.conda.specs import check_package, check_specs
 from provision.errors import ToolFailedError, UsageError
-from provision.model.created import Denial
 from provision.model.lock import CondaLocked
 from provision.system import System
 from provision.system.files import remove_tree
+
+if TYPE_CHECKING:
+    from provision.model.created import Denial
 
 _SOLVE = 900.0
 _INSTALL = 6 * 3600.0
@@ -44,7 +48,7 @@ def find_extra() -> None:
 
 
 class Engine:
-    """One rattler with its cache.
+    """One rattler with its cache; `close` ends it, and so does an install.
 
     Args:
         system: the door.
@@ -78,6 +82,14 @@ class Engine:
             env=config.environ(system.environ),
             on_line=self._tell if on_line else None,
         )
+
+    def start(self) -> None:
+        """Start the worker now, so that rattler is loaded while this process still has other things to do.
+
+        Where that is not possible, the first request says why.
+        """
+        with contextlib.suppress(OSError):
+            self._worker.start()
 
     def close(self) -> None:
         """End the worker, which otherwise waits for more until this process ends."""
@@ -139,6 +151,8 @@ class Engine:
             doing="solving",
         )
         if answer.get("kind") == "solver":
+            from provision.backends.conda.explain import denial_of  # noqa: PLC0415 - few solves fail
+
             return denial_of(answer, specs, virtual, wanted)
         return tuple(
             sorted(
@@ -228,6 +242,8 @@ class Engine:
         answer = _answer(completed.stdout)
         if answer and (answer.get("ok") or answer.get("kind") == "solver"):
             return answer
+        from provision.backends.conda.explain import failure_of  # noqa: PLC0415 - few requests fail
+
         raise failure_of(completed, answer, doing, lambda text: addresses.redacted(text, secrets))
 
     def _tell(self, line: str) -> None:

@@ -1,5 +1,7 @@
 """The child in which rattler lives: one JSON line on standard input is a request, one JSON line is its answer.
 
+It stays for the next line until its standard input ends or the other side ends it.
+
 Nothing else of provision imports rattler. Progress goes to standard error, one JSON object a line. What cannot be
 done is answered as ``{"ok": false, "kind": …, "message": …}``; credentials in a message are struck out by the other
 side, which knows them.
@@ -29,6 +31,8 @@ MARK = "TFGPU-CONDA "
 _NOWHERE = "http://127.0.0.1:9"
 """The proxy of an offline worker: nobody listens on the discard port, so nothing leaves by accident."""
 
+_CLIENTS: dict[str, tuple[Config, Client]] = {}
+
 
 def main() -> int:
     """Answer requests until there are no more."""
@@ -54,8 +58,7 @@ def _answered(request: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _done(request: dict[str, Any]) -> dict[str, Any]:
-    config = _config(request)
-    client = Client.from_config(config, max_retries=0 if request["offline"] else 3)
+    config, client = _access(request)
     if request["action"] == "install":
         return await worker_install.install(request, client, config)
     gateway = Gateway(
@@ -69,6 +72,15 @@ async def _done(request: dict[str, Any]) -> dict[str, Any]:
     priority = ChannelPriority.Disabled if request["priority"] == "disabled" else ChannelPriority.Strict
     specs = [MatchSpec(text, strict=False) for text in request["specs"]]
     return await worker_solve.solve(request, specs, channels, gateway, priority)
+
+
+def _access(request: dict[str, Any]) -> tuple[Config, Client]:
+    """Return configuration and client; solve and install share them, because a client reads every root certificate."""
+    named = json.dumps([request[key] for key in ("offline", "verify", "users", "mirrors", "proxies")], sort_keys=True)
+    if named not in _CLIENTS:
+        config = _config(request)
+        _CLIENTS[named] = config, Client.from_config(config, max_retries=0 if request["offline"] else 3)
+    return _CLIENTS[named]
 
 
 def _config(request: dict[str, Any]) -> Config:

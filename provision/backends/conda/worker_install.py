@@ -18,6 +18,7 @@ import shutil
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -81,20 +82,26 @@ async def install(request: dict[str, Any], client: Client, config: Config) -> di
 
 def _check_artifacts(records: list[RepoDataRecord], cache: Path) -> None:
     memory = _memory(cache)
+    unknown: dict[str, list[Any]] = {}
     for record in records:
         path = path_of(str(record.url))
         if path is None or not Path(path).exists():
             continue
         expected = record.sha256.hex() if record.sha256 else ""
         stat = Path(path).stat()
-        known = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, expected]
-        if memory.get(path) == known:
-            continue
-        found = sha256_of(path)
-        if found != expected:
-            raise ValueError(f"{path} is not what the lock says\nexpected sha256 {expected}\nfound sha256 {found}")
-        memory[path] = known
-    _write(cache / _MEMORY, json.dumps(memory, sort_keys=True))
+        seen = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, expected]
+        if memory.get(path) != seen:
+            unknown[path] = seen
+    if not unknown:
+        return
+    # hashlib lets other threads run; the largest first, so that none is left to the end alone.
+    paths = sorted(unknown, key=lambda path: -int(unknown[path][0]))
+    with ThreadPoolExecutor() as threads:
+        for path, found in zip(paths, threads.map(sha256_of, paths), strict=True):
+            expected = unknown[path][-1]
+            if found != expected:
+                raise ValueError(f"{path} is not what the lock says\nexpected sha256 {expected}\nfound sha256 {found}")
+    _write(cache / _MEMORY, json.dumps({**memory, **unknown}, sort_keys=True))
 
 
 def _memory(cache: Path) -> dict[str, Any]:
@@ -120,14 +127,13 @@ def _write(path: Path, text: str) -> None:
 
 def _mend_cache(records: list[RepoDataRecord], cache: Path) -> None:
     """Throw out what was changed after it was unpacked, so that rattler fetches it again."""
-    for record in records:
-        stem = record.file_name.removesuffix(".conda").removesuffix(".tar.bz2")
-        for folder in cache.glob(f"{stem.replace('[', '[[]')}*"):
-            if (folder / "info").is_dir() and _changed(folder):
-                gone = Path(tempfile.mkdtemp(prefix=".tfgpu-gone-", dir=cache))
-                # Renamed first: another process sees it whole or not at all, as rattler does it when it unpacks.
-                folder.rename(gone / folder.name)
-                shutil.rmtree(gone)
+    stems = tuple(record.file_name.removesuffix(".conda").removesuffix(".tar.bz2") for record in records)
+    for folder in sorted(path for path in cache.iterdir() if path.name.startswith(stems)):
+        if (folder / "info").is_dir() and _changed(folder):
+            gone = Path(tempfile.mkdtemp(prefix=".tfgpu-gone-", dir=cache))
+            # Renamed first: another process sees it whole or not at all, as rattler does it when it unpacks.
+            folder.rename(gone / folder.name)
+            shutil.rmtree(gone)
 
 
 def _changed(folder: Path) -> bool:
@@ -138,10 +144,10 @@ def _changed(folder: Path) -> bool:
         unpacked = (folder / "info").stat().st_mtime_ns
         paths = json.loads((folder / "info" / "paths.json").read_text(encoding="utf-8"))["paths"]
         for item in paths:
-            path = folder / item["_path"]
             if item.get("path_type") != "hardlink":
                 continue
-            stat = path.lstat()
+            path = f"{folder}/{item['_path']}"
+            stat = os.lstat(path)
             size, expected = item.get("size_in_bytes"), item.get("sha256")
             if size is not None and stat.st_size != size:
                 return True

@@ -44,8 +44,9 @@ async def solve(
         records = await rattler_solve(
             channels,
             # With a version alone, rattler loads only what matches it, and then takes from a weaker channel what the
-            # stronger one has in another version: strict priority needs every record of the name.
-            [*specs, *(MatchSpec(spec.name.normalized) for spec in specs)],
+            # stronger one has in another version: strict priority needs every record of the name, and what all of
+            # them depend on. One channel has no weaker one.
+            [*specs, *(MatchSpec(spec.name.normalized) for spec in specs)] if len(channels) > 1 else specs,
             gateway=gateway,
             platforms=request["subdirs"],
             locked_packages=[record_of(item) for item in request["locked"]],
