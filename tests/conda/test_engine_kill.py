@@ -88,6 +88,9 @@ from provision.system import System
 system = System()
 engine = Engine(system, CondaConfig.load(system))
 packages = engine.solve(["libzstub"], [sys.argv[1]], {})
+# Without the limit first: Python does not notice when it cuts byte code short, and every later process would read it.
+engine.install(packages, Path(sys.argv[2] + "-before"), Path(sys.argv[2]))
+engine.use_cache(Path(sys.argv[2] + "-cache"))
 engine.close()  # the next worker inherits the limit
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 try:
@@ -98,7 +101,7 @@ except ToolFailedError as error:
 
 
 def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, usual: Path) -> None:
-    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
     argv = [sys.executable, "-c", LIMITED, usual.as_uri(), str(tmp_path / "env")]
     done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.split() == ["no-space", "False"], done

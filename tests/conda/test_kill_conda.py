@@ -132,7 +132,12 @@ def test_a_full_disk_leaves_what_was_there(conda_world: CondaWorld) -> None:
     done = subprocess.run(
         [sys.executable, "-c", limited, *arguments],
         cwd=conda_world.folder,
-        env={**conda_world.environ, "RATTLER_CACHE_DIR": str(conda_world.cache) + "-other"},
+        # Python does not notice when it cuts its byte code short, and every later process would read that.
+        env={
+            **conda_world.environ,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "RATTLER_CACHE_DIR": str(conda_world.cache) + "-other",
+        },
         capture_output=True,
         text=True,
         check=False,
