@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-import hashlib
 import os
 import re
 import stat
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
+from provision.backends.installed_files import InstalledFile, digest_of, installed_files
 from provision.model.lock import Locked, normalised
 from provision.model.status import Drift, DriftKind
 
 SEEDS = frozenset({"pip", "setuptools", "wheel"})
 """What ``python -m venv`` and old virtualenvs put into an environment by themselves."""
 _INFO = re.compile(r"(?P<name>[A-Za-z0-9._]+?)-(?P<version>[^-]+)\.dist-info\Z")
-_RECORD_LIMIT = 64 << 20
-_CHUNK = 1 << 20
 _SHOWN = 10
 
 
@@ -34,15 +30,6 @@ class Distribution:
     name: str
     version: str
     info: Path
-
-
-@dataclass(frozen=True)
-class _File:
-    """One line of a RECORD; ``size`` and ``digest`` (urlsafe base64 of a sha256) only where it has them."""
-
-    path: str
-    size: int | None
-    digest: str
 
 
 def distributions(site_packages: Path) -> tuple[Distribution, ...]:
@@ -100,7 +87,7 @@ def file_drifts(prefix: Path, installed: Sequence[Distribution], *, deep: bool) 
     looked = 0
     root = os.path.realpath(prefix)
     for item in installed:
-        files = _record(item.info)
+        files = installed_files(item.info)
         if files is None:
             wrong[item].append(f"{item.info.name}/RECORD: gone or unreadable")
             continue
@@ -118,7 +105,7 @@ def file_drifts(prefix: Path, installed: Sequence[Distribution], *, deep: bool) 
     # The largest first, so that no thread is left alone with one at the end.
     to_hash.sort(key=lambda entry: entry[0], reverse=True)
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        for (_, item, path, digest), found in zip(to_hash, pool.map(_digest, (e[2] for e in to_hash)), strict=True):
+        for (_, item, path, digest), found in zip(to_hash, pool.map(digest_of, (e[2] for e in to_hash)), strict=True):
             if found != digest:
                 complaint = "cannot be read" if found is None else "other content"
                 wrong[item].append(f"{path[len(root) + 1 :]}: {complaint}")
@@ -133,27 +120,7 @@ def _some(lines: Sequence[str]) -> tuple[str, ...]:
     return (*sorted(lines)[:_SHOWN], *more)
 
 
-def _record(info: Path) -> tuple[_File, ...] | None:
-    try:
-        with (info / "RECORD").open("rb") as stream:
-            data = stream.read(_RECORD_LIMIT + 1)
-        if len(data) > _RECORD_LIMIT:
-            return None
-        return tuple(_files(csv.reader(data.decode("utf-8").splitlines())))
-    except (OSError, ValueError, csv.Error):
-        return None
-
-
-def _files(rows: Iterable[Sequence[str]]) -> Iterator[_File]:
-    for row in rows:
-        if not row or "\0" in row[0] or row[0].endswith(".pyc"):
-            continue
-        kind, _, digest = (row[1] if len(row) > 1 else "").partition("=")
-        size = row[2] if len(row) > 2 else ""  # noqa: PLR2004 - path, hash, size
-        yield _File(row[0], int(size) if size.isdecimal() else None, digest if kind == "sha256" else "")
-
-
-def _look(path: str, file: _File) -> tuple[str, int]:
+def _look(path: str, file: InstalledFile) -> tuple[str, int]:
     """Return what is wrong with a file at a glance, empty for nothing, and its size."""
     try:
         status = os.lstat(path)
@@ -170,15 +137,3 @@ def _look(path: str, file: _File) -> tuple[str, int]:
     if file.size is not None and status.st_size != file.size:
         return f"{status.st_size} bytes, should be {file.size}", status.st_size
     return "", status.st_size
-
-
-def _digest(path: str) -> str | None:
-    found = hashlib.sha256()
-    buffer = memoryview(bytearray(_CHUNK))
-    try:
-        with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 - unbuffered, 25,000 times
-            while count := stream.readinto(buffer):
-                found.update(buffer[:count])
-    except OSError:
-        return None
-    return base64.urlsafe_b64encode(found.digest()).rstrip(b"=").decode()

@@ -2,15 +2,19 @@
 
 Typer converts every value through pydantic, and importing that takes longer than making a whole plan. Texts, lists of
 texts, paths and flags need no conversion, so for those it is left out; what else an option may be goes Typer's way.
+
+It also works out the options of every command before it looks which one was typed; `only_named` spares it the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typer import Typer
 from typer.core import TyperCommand, TyperGroup
 
 _AS_IT_IS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
@@ -64,3 +68,32 @@ class LightGroup(TyperGroup):
     def get_help_option(self, ctx: Any) -> Any:
         """Return the help flag."""
         return _lighten(super().get_help_option(ctx))
+
+
+def only_named(app: Typer, words: Collection[str]) -> Typer:
+    """Return a copy of an app in which commands that are not among the words of a command line have no options.
+
+    What is not named cannot run; of those, ``--help`` shows the name and the first line, which stay.
+    """
+    spared = copy.copy(app)
+    spared.registered_commands = [_spared(item, words) for item in app.registered_commands]
+    spared.registered_groups = []
+    for item in app.registered_groups:
+        group = copy.copy(item)
+        if group.typer_instance is not None and group.name not in words:
+            group.typer_instance = only_named(group.typer_instance, ())
+        spared.registered_groups.append(group)
+    return spared
+
+
+def _spared(command: Any, words: Collection[str]) -> Any:
+    if command.name in words or command.callback is None:
+        return command
+
+    def nothing() -> None:
+        pass
+
+    nothing.__name__, nothing.__doc__ = command.callback.__name__, command.callback.__doc__
+    short = copy.copy(command)
+    short.callback = nothing
+    return short

@@ -16,9 +16,10 @@ from typer.exceptions import TyperException
 from provision import __version__
 from provision.cli.common import looks_like_lock, optional_value, print_json
 from provision.cli.create import create
+from provision.cli.doctor import doctor
 from provision.cli.host import host
 from provision.cli.init import init
-from provision.cli.light import LightCommand, LightGroup
+from provision.cli.light import LightCommand, LightGroup, only_named
 from provision.cli.lock import lock
 from provision.cli.matrix import app as matrix
 from provision.cli.plan import plan
@@ -27,7 +28,6 @@ from provision.cli.sync import sync
 from provision.cli.verify import verify
 from provision.cli.wire import wire
 from provision.errors import ExitCode, ProvisionError, ToolFailedError, UsageError
-from provision.report.failure import failure_document, failure_text
 
 app = typer.Typer(
     name="tfgpu-provision",
@@ -79,7 +79,7 @@ def main() -> None:
     optional_value(arguments, "--upgrade", is_value=lambda _text: True)
     optional_value(arguments, "--locked", is_value=looks_like_lock)
     try:
-        code = app(args=arguments, prog_name="tfgpu-provision", standalone_mode=False)
+        code = only_named(app, arguments)(args=arguments, prog_name="tfgpu-provision", standalone_mode=False)
         if code == ExitCode.INTERRUPTED:
             raise KeyboardInterrupt  # Typer has swallowed it  # noqa: TRY301
     except BrokenPipeError:
@@ -89,6 +89,9 @@ def main() -> None:
         sys.stderr.write("interrupted; what existed before is unharmed\n")
         code = ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last net: whatever it is, the user gets a message and a code
+        # Only who fails pays for it.
+        from provision.report.failure import failure_document, failure_text
+
         failure = _as_failure(error)
         if debug and not isinstance(error, TyperException):
             import traceback
@@ -99,6 +102,8 @@ def main() -> None:
         sys.stderr.write(failure_text(failure) + "\n")
         code = failure.exit_code
     _let_go_of_standard_output()
+    # Nor does it free anything to look through what is about to go.
+    gc.freeze()
     sys.exit(int(code or 0))
 
 
@@ -143,6 +148,7 @@ app.command("wire")(wire)
 app.command("lock", cls=LightCommand)(lock)
 app.command("init")(init)
 app.command("verify")(verify)
+app.command("doctor", cls=LightCommand)(doctor)
 app.command("plan", cls=LightCommand)(plan)
 app.command("host")(host)
 app.add_typer(matrix, name="matrix")

@@ -61,12 +61,12 @@ def gather(system: System, *, wsl: bool | None, machine: str, limit: float) -> R
     nvml_child = Pending(lambda: _nvml(system, limit))
     all_child = Pending(lambda: _libcuda(system, free, limit))
     own_child = Pending(lambda: _libcuda(system, environ, limit)) if _VISIBLE in environ else all_child
-    cache_child = Pending(lambda: _libcudas(system, machine))
+    cache_child = Pending(lambda: libcudas(system, machine))
     pci = _pci(system, attempts)
     module = kernel_module(system, attempts)
     nodes = _nodes(system, attempts)
     nvml, cuda_all, cuda = nvml_child.result(), all_child.result(), own_child.result()
-    libcudas = cache_child.result()
+    answering = cache_child.result()
     attempts.append(Attempt("nvml", nvml.outcome, nvml.text))
     attempts.extend(Attempt("nvml", "failed", trouble) for trouble in nvml.troubles)
     attempts.append(Attempt("libcuda", cuda.outcome, cuda.text))
@@ -86,8 +86,8 @@ def gather(system: System, *, wsl: bool | None, machine: str, limit: float) -> R
         cuda_all=cuda_all,
         visible=environ.get(_VISIBLE),
         smi=smi,
-        libcudas=libcudas,
-        secure_boot=_secure_boot(system),
+        libcudas=answering,
+        secure_boot=secure_boot(system),
         attempts=tuple(attempts),
     )
 
@@ -186,7 +186,7 @@ def ldconfig(system: System) -> str:
     return completed.stdout if completed.ok else ""
 
 
-def _libcudas(system: System, machine: str) -> tuple[str, ...]:
+def libcudas(system: System, machine: str) -> tuple[str, ...]:
     """Return the files that the name libcuda.so.1 can mean, LD_LIBRARY_PATH first as the loader does it."""
     name = "libcuda.so.1"
     folders = [folder for folder in system.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if folder]
@@ -197,7 +197,7 @@ def _libcudas(system: System, machine: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(file) for file in found if file))
 
 
-def _secure_boot(system: System) -> bool | None:
+def secure_boot(system: System) -> bool | None:
     """Return whether Secure Boot is on: the last byte of the firmware's variable."""
     text = read_text(system, _SECURE_BOOT, [])
     return text[-1] == "\x01" if text else None

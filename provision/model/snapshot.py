@@ -14,6 +14,31 @@ from provision.model.versions import CudaVersion, CudnnVersion, GlibcVersion, Py
 
 Json = Mapping[str, object]
 
+STALE = "stale: "
+"""How `EnvironmentFacts.wiring` begins where nothing is gone and TensorFlow is another build than the one wired."""
+
+IMPORTED_MODULES: Mapping[str, str] = {
+    "absl": "absl-py",
+    "astunparse": "astunparse",
+    "flatbuffers": "flatbuffers",
+    "gast": "gast",
+    "google": "protobuf",
+    "grpc": "grpcio",
+    "h5py": "h5py",
+    "keras": "keras",
+    "ml_dtypes": "ml-dtypes",
+    "numpy": "numpy",
+    "opt_einsum": "opt-einsum",
+    "packaging": "packaging",
+    "requests": "requests",
+    "six": "six",
+    "tensorboard": "tensorboard",
+    "termcolor": "termcolor",
+    "typing_extensions": "typing-extensions",
+    "wrapt": "wrapt",
+}
+"""Modules that TensorFlow imports, and the distributions that bring them."""
+
 
 @dataclass(frozen=True)
 class Package:
@@ -67,6 +92,8 @@ class Answered:
         searched: folders in their order, each with why it was searched (``RUNPATH from file …``, ``LD_LIBRARY_PATH``,
             ``system search path``, ``loader cache``).
         inside: whether the file lies in the environment.
+        reached: the path by which the loader opened it, links not followed; the last one tried where it was not found;
+            empty where it did not search (preloaded, or needed by something that was opened before).
     """
 
     soname: str
@@ -76,6 +103,7 @@ class Answered:
     impostor: bool = False
     searched: tuple[tuple[str, tuple[str, ...]], ...] = ()
     inside: bool = False
+    reached: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,6 +134,15 @@ class GateFacts:
     def library(self, stem: str) -> Answered | None:
         """Return the one whose name starts with ``stem`` (``libcudnn``), the part before ``.so``."""
         return next((item for item in (*self.libraries, *self.beside) if item.soname.split(".so")[0] == stem), None)
+
+
+@dataclass(frozen=True)
+class SearchedFolder:
+    """One folder of LD_LIBRARY_PATH: whether it is there, and the CUDA libraries in it by their file names."""
+
+    path: str
+    exists: bool
+    libraries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,6 +185,25 @@ class Pointer:
 
 
 @dataclass(frozen=True)
+class CxxLibrary:
+    """A ``libstdc++.so.6`` that is found before the system's.
+
+    Attributes:
+        path: of the file, links followed.
+        why: how it comes first: ``LD_LIBRARY_PATH``, ``conda``.
+        has: the newest version of each kind that it defines, ``GLIBCXX`` and ``CXXABI``.
+        needs: the newest that TensorFlow's libraries ask for.
+        needed_by: the library that asks.
+    """
+
+    path: str
+    why: str
+    has: Mapping[str, str] = field(default_factory=dict)
+    needs: Mapping[str, str] = field(default_factory=dict)
+    needed_by: str = ""
+
+
+@dataclass(frozen=True)
 class EnvironmentFacts:
     """One Python environment, read from outside; nothing of TensorFlow is imported.
 
@@ -160,8 +216,17 @@ class EnvironmentFacts:
         distribution: the one that the import finds, None where none is installed.
         others: further distributions that bring a ``tensorflow`` package.
         remnants: folders of distributions that were removed halfway (``~ensorflow``, a package without metadata).
+        hidden: distributions of a name that another one, which stands before it on the path, hides.
         user_site: packages of the user's own site folder that stand before the environment's or are seen in it.
         python_path: folders of PYTHONPATH, or the current folder, that hold something which hides a package.
+        shadows: files and packages in the current folder, or where the program starts, that hide a module which
+            TensorFlow imports, each ``(module, path)``; ``tensorflow`` itself is in ``tensorflow``.
+        user_error: why this Python does not run under the user's variables although it runs without them.
+        abiflags: of the interpreter; ``t`` is a free-threaded build.
+        wheel_tags: the tags of the installed TensorFlow wheel, ``cp38-cp38-manylinux2010_x86_64``.
+        gencode: which protobuf wrote TensorFlow's generated code: ``old`` (for runtimes before 4.21), ``builder`` (for
+            3.20 and later), ``6.31.1`` where it says (for no older runtime); empty where unknown.
+        cxx: the C++ library that stands in the way of the system's, None where there is none.
         build: what ``build_info.py`` says: ``is_cuda_build``, ``cuda_version``, ``cudnn_version`` …
         cuda_build: whether TensorFlow was built with CUDA; None where it does not say.
         built_cuda, built_cudnn: against which; of the matrix where the release does not say.
@@ -175,6 +240,9 @@ class EnvironmentFacts:
         tools: ptxas and libdevice.
         search: RPATH/RUNPATH of the framework library, as folders.
         search_kind: ``RPATH``, ``RUNPATH`` or empty.
+        elsewhere: SONAME to path of what the loader did not find although the machine has it (a CUDA toolkit's folder).
+        library_path: the folders of the user's LD_LIBRARY_PATH.
+        preloaded: each entry of the user's LD_PRELOAD and the file it leads to, links followed.
         wiring: ``""`` never wired by us, ``ok``, or what is gone.
         record: ``""`` not ours, ``ok``, ``incomplete`` (creation was interrupted) or ``moved`` (made at another path).
         recorded_prefix: where it was made, for ``moved``.
@@ -200,6 +268,13 @@ class EnvironmentFacts:
     remnants: tuple[str, ...] = ()
     user_site: tuple[Package, ...] = ()
     python_path: tuple[str, ...] = ()
+    hidden: tuple[Package, ...] = ()
+    shadows: tuple[tuple[str, str], ...] = ()
+    user_error: str = ""
+    abiflags: str = ""
+    wheel_tags: tuple[str, ...] = ()
+    gencode: str = ""
+    cxx: CxxLibrary | None = None
     build: Mapping[str, str | bool] = field(default_factory=dict)
     cuda_build: bool | None = None
     built_cuda: CudaVersion | None = None
@@ -216,6 +291,9 @@ class EnvironmentFacts:
     tools: tuple[Tool, ...] = ()
     search: tuple[str, ...] = ()
     search_kind: str = ""
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+    library_path: tuple[SearchedFolder, ...] = ()
+    preloaded: tuple[tuple[str, str], ...] = ()
     wiring: str = ""
     record: str = ""
     recorded_prefix: str = ""

@@ -20,6 +20,7 @@ from provision.system import System
 _TIMEOUT = 30.0
 _INTERPRETERS = ("bin/python", "bin/python3")
 _PYTHON = re.compile("python|pypy")
+_ERROR = re.compile(r"\w*Error\b|\berror\b")
 _HINT = "give the folder of a venv or conda environment, or its Python: `tfgpu-provision verify path/to/.venv`"
 
 
@@ -45,6 +46,10 @@ class Inventory:
         distributions: everything on its path, first found first.
         tensorflow: each ``tensorflow`` package or module on its path; the first one is imported.
         user_site: the same in the user's own site folder, which probes and isolated programs leave out.
+        path: ``sys.path``, in its order.
+        platform: ``linux`` … (``sys.platform``).
+        abiflags: ``t`` in it for a free-threaded build, ``d`` for a debug build.
+        user_folder: the user's own site folder, empty where there is none or this Python never looks there.
     """
 
     env: EnvRef
@@ -55,6 +60,10 @@ class Inventory:
     distributions: tuple[Installed, ...]
     tensorflow: tuple[PurePosixPath, ...]
     user_site: tuple[PurePosixPath, ...] = ()
+    path: tuple[str, ...] = ()
+    platform: str = ""
+    abiflags: str = ""
+    user_folder: str = ""
 
     def installed(self, name: str) -> Installed | None:
         """Return the distribution of that normalised name."""
@@ -85,6 +94,9 @@ TENSORFLOW_DISTRIBUTIONS = (
     "tensorflow-intel",
     "tensorflow-cpu-aws",
     "tensorflow-rocm",
+    "tensorflow-macos",
+    "tensorflow-aarch64",
+    "intel-tensorflow-avx512",
 )
 
 
@@ -109,6 +121,19 @@ def inspect(system: System, target: str | Path | EnvRef | None) -> Inventory:
     )
     if answer.data is None:
         raise _broken(python, answer)
+    return _inventory(answer.data)
+
+
+def inspect_as_user(system: System, env: EnvRef, variables: Mapping[str, str]) -> Inventory | str:
+    """Return what the interpreter sees under the user's own variables and with the user site, or why it does not run.
+
+    ``PYTHONPATH``, ``PYTHONHOME`` and the user's site folder put other packages before those of the environment;
+    `inspect` leaves them out.
+    """
+    answer = run_probe(system, Path(env.python), "interpreter", timeout=_TIMEOUT, environ=variables, flags=())
+    if answer.data is None:
+        said = [line.strip() for line in (answer.completed.stderr or answer.completed.stdout).splitlines()]
+        return next((line for line in reversed(said) if _ERROR.search(line)), answer.failure or "no answer")
     return _inventory(answer.data)
 
 
@@ -215,4 +240,8 @@ def _inventory(data: Mapping[str, Any]) -> Inventory:
         distributions=tuple(Installed(item["name"], item["version"], item["folder"]) for item in data["distributions"]),
         tensorflow=tuple(PurePosixPath(item) for item in data["tensorflow"]),
         user_site=tuple(PurePosixPath(item) for item in data["user_site_tensorflow"]),
+        path=tuple(str(item) for item in data["path"]),
+        platform=str(data["platform"]),
+        abiflags=str(data["abiflags"]),
+        user_folder=str(data["user_folder"]),
     )

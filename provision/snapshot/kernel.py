@@ -13,7 +13,9 @@ _MODULE = re.compile(
     r"\.ko(?:\.\w+)?):",
     re.MULTILINE,
 )
-_BLOCKED = re.compile(r"^\s*(?:blacklist\s+nvidia|install\s+nvidia\s+/(?:usr/)?bin/(?:false|true)|alias\s+nvidia\s+off)\s*$")
+_BLOCKED = re.compile(
+    r"^\s*(?:blacklist\s+nvidia|install\s+nvidia\s+/(?:usr/)?bin/(?:false|true)|alias\s+nvidia\s+off)\s*$"
+)
 _SAID = re.compile(
     r"NVRM|Xid|nouveau|nvidia[\w-]*: (?:module verification|disagrees|version magic|Unknown symbol)"
     r"|[Ll]oading of (?:unsigned )?module|[Kk]ey was rejected|Lockdown:.*unsigned module"

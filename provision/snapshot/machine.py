@@ -16,6 +16,7 @@ from pathlib import Path
 from provision.host.driver import libcudas, secure_boot
 from provision.host.machine import read_text
 from provision.host.parsers import parse_proc_version
+from provision.host.paths import link_target, resolve
 from provision.host.readings import CUDA_MEANINGS
 from provision.model.host import DriverState, HostFacts
 from provision.model.snapshot import DeviceNode, Display, DriverLibrary, MachineFacts
@@ -25,8 +26,6 @@ from provision.system import System
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _MEANT = {text: code for code, text in CUDA_MEANINGS.items()}
 _OF_DRIVER = re.compile(r"libcuda\.so\.(\d{3}\.\d+(?:\.\d+)?)\Z")
-_SMALLEST_DRIVER = 1 << 20
-"""Bytes. A toolkit's stub has some hundred functions that do nothing, about 100 KiB; drivers are beyond 10 MiB."""
 
 
 def read_machine(
@@ -105,10 +104,7 @@ def _displays(system: System) -> tuple[Display, ...] | None:
             (read_text(system, f"{path}/{name}", []) or "").strip().lower() for name in ("class", "vendor", "device")
         )
         if kind.startswith("0x03"):
-            try:
-                driver = system.path(f"{path}/driver").readlink().name
-            except OSError:
-                driver = ""
+            driver = link_target(system.path(f"{path}/driver")) or ""
             found.append(Display(Path(path).name, vendor, device, driver))
     return tuple(found)
 
@@ -153,12 +149,11 @@ def _groups() -> tuple[str, ...]:
 
 def _libcudas(system: System, host: HostFacts | None, variables: Mapping[str, str]) -> tuple[DriverLibrary, ...]:
     own = dataclasses.replace(system, environ=dict(variables))
-    folders = {
-        str(Path(folder).resolve()): folder
-        for folder in variables.get("LD_LIBRARY_PATH", "").split(os.pathsep)
-        if folder and (Path(folder) / "libcuda.so.1").exists()
-    }
-    led = {str((Path(folder) / "libcuda.so.1").resolve()): folder for folder in reversed([*folders.values()])}
+    led: dict[str, str] = {}
+    for folder in variables.get("LD_LIBRARY_PATH", "").split(os.pathsep):
+        file = resolve(Path(folder) / "libcuda.so.1") if folder else None
+        if file is not None:
+            led.setdefault(str(file), folder)
     machine = (host.machine.value if host else None) or ""
     return tuple(_library(path, led.get(path, "")) for path in libcudas(own, machine))
 
@@ -168,15 +163,8 @@ def _library(path: str, folder: str) -> DriverLibrary:
     kind = "driver" if version else "unknown"
     if "/compat" in path or "/compat" in folder:
         kind = "compat"
-    elif "/stubs/" in path or "/stubs" in folder or (not version and _size(path) < _SMALLEST_DRIVER):
+    elif "/stubs/" in path or "/stubs" in folder:
         kind = "stub"
     elif "/wsl/" in path:
         kind = "driver"
     return DriverLibrary(path, kind, version.group(1) if version else "", folder)
-
-
-def _size(path: str) -> int:
-    try:
-        return Path(path).stat().st_size
-    except OSError:
-        return _SMALLEST_DRIVER

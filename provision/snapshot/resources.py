@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from provision.host.machine import read_text
+from provision.host.paths import resolve
 from provision.model.snapshot import Mount
 from provision.system import System
 
@@ -51,7 +52,7 @@ def mounts(system: System, prefix: Path | None, variables: Mapping[str, str]) ->
 
 
 def _table(text: str) -> tuple[tuple[str, str, frozenset[str]], ...]:
-    """Return mount point, type and options of each line of mountinfo; where several stand on one point the last holds."""
+    """Return mount point, type and options of each line of mountinfo; of several on one point the last holds."""
     found = []
     for line in text.splitlines():
         left, dash, right = line.partition(" - ")
@@ -64,7 +65,7 @@ def _table(text: str) -> tuple[tuple[str, str, frozenset[str]], ...]:
 
 
 def _mount(system: System, purpose: str, path: str, table: tuple[tuple[str, str, frozenset[str]], ...]) -> Mount:
-    place = Path(path).resolve() if system.root == Path("/") else Path(path)
+    place = (resolve(Path(path)) if system.root == Path("/") else None) or Path(path)
     above = [str(place), *map(str, place.parents)]
     point, kind, options = "", "", frozenset[str]()
     for entry in table:
@@ -75,7 +76,7 @@ def _mount(system: System, purpose: str, path: str, table: tuple[tuple[str, str,
 
 
 def _free(place: Path) -> tuple[int | None, int | None]:
-    """Return free MiB and free inodes for this user; file systems that make inodes as they go have no number of them."""
+    """Return free MiB and inodes for this user; file systems that make inodes as they go do not count them."""
     try:
         status = os.statvfs(place)
     except OSError:

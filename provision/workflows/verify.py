@@ -62,7 +62,7 @@ def verify(
         library_set: the set of NVIDIA wheels meant to be in it; found from what is installed where not given.
         matrix: where to look for the row; without it and without ``row`` nothing is compared with the matrix.
         host: what the driver lists; without it the device stage goes by what libcuda says inside the environment.
-        timeout: seconds for each stage, by default those of `provision.snapshot.deep.LIMITS`, more on a machine that needs it.
+        timeout: seconds for each stage, by default those of `deep.LIMITS`, more on a machine that needs it.
         observer: told when a stage begins.
         identify: leave paths and names of people and machines in the receipt.
 

@@ -124,11 +124,11 @@ def test_no_device_nodes(machine: Machine) -> None:
 @pytest.mark.parametrize(("byte", "answer"), [("\x01", True), ("\x00", False)])
 def test_secure_boot(machine: Machine, byte: str, *, answer: bool) -> None:
     machine.file(driver._SECURE_BOOT, "\x06\x00\x00\x00" + byte)
-    assert driver._secure_boot(machine.system()) is answer
+    assert driver.secure_boot(machine.system()) is answer
 
 
 def test_secure_boot_unknown(machine: Machine) -> None:
-    assert driver._secure_boot(machine.system()) is None
+    assert driver.secure_boot(machine.system()) is None
 
 
 def test_libcudas_in_the_order_of_the_loader(machine: Machine, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_libcudas_in_the_order_of_the_loader(machine: Machine, tmp_path: Path) -
         f"echo '\tlibcuda.so.1 (libc6,x86-64) => {second}/libcuda.so.1'; echo '\tlibcuda.so.1 (libc6) => {tmp_path}/i386'",
     )
     system = machine.system(LD_LIBRARY_PATH=f"{first}::{tmp_path}/nothing")
-    assert driver._libcudas(system, "x86_64") == (str(first / "libcuda.so.575.57.08"), str(second / "libcuda.so.1"))
+    assert driver.libcudas(system, "x86_64") == (str(first / "libcuda.so.575.57.08"), str(second / "libcuda.so.1"))
 
 
 def test_ldconfig_may_be_missing(machine: Machine) -> None:

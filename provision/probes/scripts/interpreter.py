@@ -46,9 +46,21 @@ def user_site():
         return []
 
 
+def sees_user_site():
+    """Whether this Python has the user's own site folder on its path unless a flag or a variable forbids it."""
+    if sys.prefix == getattr(sys, "base_prefix", sys.prefix):
+        return True
+    try:
+        with open(os.path.join(sys.prefix, "pyvenv.cfg"), encoding="utf-8", errors="replace") as stream:
+            return re.search(r"(?im)^include-system-site-packages\s*=\s*true\s*$", stream.read()) is not None
+    except OSError:
+        return False
+
+
 def main():
     """Answer."""
     libc = platform.libc_ver()
+    user = [folder for folder in user_site() if sees_user_site() and os.path.isdir(folder)]
     _guest.answer(
         {
             "executable": sys.executable,
@@ -62,6 +74,9 @@ def main():
             "purelib": sysconfig.get_paths()["purelib"],
             "platlib": sysconfig.get_paths()["platlib"],
             "path": sys.path,
+            "platform": sys.platform,
+            "abiflags": getattr(sys, "abiflags", ""),
+            "user_folder": user[0] if user else "",
             "distributions": distributions(),
             "tensorflow": tensorflow_folders(sys.path),
             "user_site_tensorflow": tensorflow_folders(user_site()),

@@ -1,0 +1,1 @@
+"""Rules: the signals of a log → findings, one module for each area."""
