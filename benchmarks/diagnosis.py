@@ -50,9 +50,6 @@ def judge(folder: Path, table: Matrix) -> Judged:
     snapshot = Snapshot(matrix=table, log=read_log("log.txt", (folder / "log.txt").read_bytes()))
     answer = diagnose(snapshot, subject="log.txt")
     named = answer.primary.code if answer.primary else None
-    # "there is no NVIDIA GPU" is no fault: it may be told without being called the primary cause
-    if named is None and any(item.code == "cpu_only_machine" for item in answer.findings):
-        named = "cpu_only_machine"
     return Judged(folder.name, cause, _field(label, "log_sufficient") == "true", named, _call(cause, named))
 
 

@@ -84,5 +84,5 @@ def doctor(
     if json:
         print_json(document)
     else:
-        typer.echo(doctor_text(result.diagnosis, colour=sys.stdout.isatty()))
+        typer.echo(doctor_text(result.diagnosis, colour=sys.stdout.isatty() and not system.environ.get("NO_COLOR")))
     leave(doctor_exit_code(result.diagnosis))

@@ -31,10 +31,10 @@ def diagnose(snapshot: Snapshot, *, subject: str, only: Collection[str] = ()) ->
     """
     failed: list[Question] = []
     found = [item for item in _found(snapshot, only, failed) if not only or item.code in only]
-    findings = ranked(found)
+    findings = _with_answer(ranked(found), snapshot)
     # Who asks about one cause is not told what else nobody knows.
     open_ones = [*failed, *(() if only else questions(snapshot, findings))]
-    wrong = [item for item in findings if counts(item)]
+    wrong = [item for item in findings if item.is_fault]
     primary = next((item for item in findings if item.role is Role.PRIMARY), None)
     sound = not wrong and not any(item.decides for item in open_ones)
     return Diagnosis(
@@ -44,15 +44,21 @@ def diagnose(snapshot: Snapshot, *, subject: str, only: Collection[str] = ()) ->
         unsure=tuple(item.unsure for item in open_ones),
         lines=lines_of(snapshot, findings),
         sound=sound,
-        summary=_summary(subject, primary, findings, open_ones),
+        summary=_summary(subject, findings, open_ones, only),
         facts=facts_of(snapshot),
         noise=noise_of(snapshot),
     )
 
 
-def counts(finding: Finding) -> bool:
-    """Whether a finding is a fault: neither harmless nor one of several things that would fit."""
-    return finding.role is not Role.HARMLESS and finding.certainty is not Certainty.POSSIBLE
+def _with_answer(findings: tuple[Finding, ...], snapshot: Snapshot) -> tuple[Finding, ...]:
+    """Return the findings with a first one where a log alone says that there is no GPU, which is what explains it."""
+    alone = snapshot.log is not None and snapshot.environment is None and snapshot.host is None
+    if not alone or not findings or findings[0].role is not Role.HARMLESS:
+        return findings
+    answer = next((item for item in findings if item.code == "cpu_only_machine"), None)
+    if answer is None or answer.certainty is Certainty.POSSIBLE:
+        return findings
+    return (dataclasses.replace(answer, role=Role.PRIMARY), *(item for item in findings if item is not answer))
 
 
 def ranked(found: Iterable[Finding], causes: Mapping[str, Cause] = CAUSES) -> tuple[Finding, ...]:
@@ -174,12 +180,15 @@ def _explained(findings: Sequence[Finding]) -> set[str]:
     }
 
 
-def _summary(subject: str, primary: Finding | None, findings: Sequence[Finding], open_ones: Sequence[Question]) -> str:
-    if primary is not None:
-        others = sum(counts(item) for item in findings) - 1
+def _summary(subject: str, findings: Sequence[Finding], open_ones: Sequence[Question], only: Collection[str]) -> str:
+    if findings and findings[0].role is Role.PRIMARY:
+        primary = findings[0]
+        others = sum(item.is_fault for item in findings if item is not primary)
         more = f", and {others} more" if others else ""
         return f"{subject}: {primary.title} [{primary.code}]{more}"
     deciding = [item.unsure.what for item in open_ones if item.decides]
     if deciding:
         return f"{subject}: nothing wrong was found; cannot tell {deciding[0].partition(';')[0]}"
+    if only:
+        return f"{subject}: {', '.join(only)} {'was' if len(only) == 1 else 'were'} not found"
     return f"{subject}: nothing is wrong"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from provision.model.doctor import Category, Certainty, Finding, Line, Role
+from provision.model.doctor import Category, Finding, Line
 from provision.model.host import DriverState, Gpu, HostFacts
 from provision.model.plan import GpuService, Plan
-from provision.model.snapshot import EnvironmentFacts, Snapshot
+from provision.model.snapshot import EnvironmentFacts, MachineFacts, Snapshot
 from provision.model.verdict import StageStatus
 
 OK, FAULT, NOTE, UNKNOWN = "ok", "fault", "note", "unknown"
@@ -23,7 +23,7 @@ def lines_of(snapshot: Snapshot, findings: Sequence[Finding]) -> tuple[Line, ...
 
 def _line(category: Category, snapshot: Snapshot, findings: Sequence[Finding]) -> Line | None:
     own = [item for item in findings if item.category is category]
-    faults = [item for item in own if item.role is not Role.HARMLESS and item.certainty is not Certainty.POSSIBLE]
+    faults = [item for item in own if item.is_fault]
     if faults:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         return Line(category, FAULT, f"{faults[0].summary}{more}")
@@ -87,7 +87,10 @@ def _packages(snapshot: Snapshot) -> Said:
     name = f"{seen.distribution.name} {seen.distribution.version}" if seen.distribution else "no TensorFlow"
     looked = f", {seen.checked} files looked at" if seen.checked else ""
     imports = seen.deep_import is not None and seen.deep_import.status is StageStatus.PASSED
-    return OK, f"{name}, {len(seen.packages)} packages{looked}{', imports' if imports else ''}"
+    return (
+        OK if seen.distribution else NOTE,
+        f"{name}, {len(seen.packages)} packages{looked}{', imports' if imports else ''}",
+    )
 
 
 def _cuda(snapshot: Snapshot) -> Said:
@@ -143,8 +146,10 @@ def _variables(snapshot: Snapshot) -> Said:
 
 def _container(snapshot: Snapshot) -> Said:
     host = snapshot.host
-    if host is None or not (host.container.value or host.wsl.value):
+    if host is None or (host.described and not (host.container.value or host.wsl.value)):
         return None
+    if not (host.container.value or host.wsl.value):
+        return OK, "no container, no WSL"
     parts = ["WSL"] if host.wsl.value else []
     if host.container.value:
         passed = {True: ", GPU passed in", False: ", no GPU passed in", None: ""}[host.container.value.gpu_passed]
@@ -153,7 +158,7 @@ def _container(snapshot: Snapshot) -> Said:
 
 
 def _resources(snapshot: Snapshot) -> Said:
-    parts = [*_gpu_memory(snapshot.host)]
+    parts = [*_gpu_memory(snapshot.host), *_memory(snapshot.machine)]
     return (OK, ", ".join(parts)) if parts else None
 
 
@@ -162,6 +167,17 @@ def _gpu_memory(host: HostFacts | None) -> Iterable[str]:
         if gpu.memory_mib and gpu.memory_used_mib is not None:
             free = (gpu.memory_mib - gpu.memory_used_mib) / _MIB
             yield f"{free:.1f} of {gpu.memory_mib / _MIB:.1f} GiB free on {gpu.name}"
+
+
+def _memory(machine: MachineFacts | None) -> Iterable[str]:
+    if machine is None:
+        return
+    limits = [value for value in (machine.memory_mib, machine.memory_limit_mib) if value]
+    if limits:
+        yield f"{min(limits) / _MIB:.1f} GiB of memory"
+    disk = machine.mount("environment") or machine.mount("temporary")
+    if disk is not None and disk.free_mib is not None:
+        yield f"{disk.free_mib / _MIB:.1f} GiB of disk free"
 
 
 def _code(snapshot: Snapshot) -> Said:

@@ -140,6 +140,12 @@ class Finding:
     effect: Effect = Effect.CPU
     repairable: bool = False
 
+    @property
+    def is_fault(self) -> bool:
+        """Whether it does harm, and is more than one of several things that would fit."""
+        harmless = self.effect is Effect.NONE or self.role is Role.HARMLESS
+        return not harmless and self.certainty is not Certainty.POSSIBLE
+
 
 @dataclass(frozen=True)
 class Unsure:

@@ -8,7 +8,7 @@ from typing import Any
 
 from provision.doctor.causes import CAUSES
 from provision.errors import ExitCode
-from provision.model.doctor import Category, Cause, Certainty, Diagnosis, Finding, Fix, Noise, Role
+from provision.model.doctor import Category, Cause, Certainty, Diagnosis, Effect, Finding, Fix, Noise, Role
 from provision.model.document import SCHEMA_VERSION, jsonable
 from provision.report.pages import page_path
 
@@ -24,7 +24,7 @@ _DIM, _BOLD, _PLAIN = "\x1b[2m", "\x1b[1m", "\x1b[0m"
 
 def doctor_exit_code(diagnosis: Diagnosis) -> ExitCode:
     """Return 0 sound, 1 findings, 4 nothing wrong was found and something could not be told."""
-    if diagnosis.primary is not None:
+    if diagnosis.primary is not None and diagnosis.primary.effect is not Effect.NONE:
         return ExitCode.CHECK_FAILED
     return ExitCode.DONE if diagnosis.sound else ExitCode.CANNOT_TELL
 
@@ -100,7 +100,8 @@ def _head(diagnosis: Diagnosis) -> Iterator[str]:
 
 def _primary(finding: Finding, *, colour: bool) -> Iterator[str]:
     sure = "" if finding.certainty is Certainty.CERTAIN else f" ({finding.certainty.value})"
-    yield _styled(f"root cause{sure}: {finding.title} [{finding.code}]", _BOLD, colour=colour)
+    word = "no fault" if finding.effect is Effect.NONE else "root cause"
+    yield _styled(f"{word}{sure}: {finding.title} [{finding.code}]", _BOLD, colour=colour)
     yield from _wrapped(finding.summary)
     yield ""
     yield from _wrapped(finding.explanation)

@@ -266,6 +266,69 @@ CAUSED: tuple[tuple[str, str], ...] = (
         CUINIT.format("CUDA_ERROR_NO_DEVICE: no CUDA-capable device is detected")
         + NO_KERNEL_DRIVER.format("0123456789ab"),
     ),
+    # the same said in other words
+    (
+        "device_node_permission",
+        "nvidia-container-cli: initialization error: nvml error: insufficient permissions: unknown\n",
+    ),
+    ("device_node_permission", 'openat(AT_FDCWD, "/dev/nvidiactl", O_RDWR) = -1 EPERM (Operation not permitted)\n'),
+    (
+        "tensorflow_gpu_package_removed",
+        "Downloading tensorflow-gpu-2.12.0.tar.gz (2.6 kB)\nerror: metadata-generation-failed\n",
+    ),
+    (
+        "python_version_unsupported",
+        "tensorflow==2.3.0 is unusable because no wheels are available with a matching Python ABI\n",
+    ),
+    (
+        "python_version_unsupported",
+        "├─ tensorflow [2.3.0|2.5.0] would require\n│  └─ python 3.8.* , which conflicts with any installable versions\n",
+    ),
+    (
+        "platform_unsupported",
+        "error: Distribution `tensorflow==2.8.0 @ registry` can't be installed because it doesn't have a source distribution or wheel for the current platform\n",
+    ),
+    (
+        "cudnn_version_mismatch",
+        "Outdated cuDNN installation found.\nVersion JAX was built against: 90200\nMinimum supported: 90100\nInstalled version: 8907\n",
+    ),
+    ("wrong_cuda_version", "Found cuBLAS version 120100, but JAX was built against version 120300, which is newer.\n"),
+    (
+        "hardware_fault_xid",
+        "NVRM: Xid (PCI:0000:0b:00): 45, pid=7, name=python3, Ch 00000001 caused by previous Xid 147\n",
+    ),
+    ("out_of_memory", "W bfc_allocator.cc:277] " + "*" * 60 + "x" + "_" * 30 + "\n"),
+    ("out_of_memory", "W bfc_allocator.cc:272] Allocator (GPU_1_bfc) ran out of memory trying to al\n"),
+    ("gpu_busy_other_process", "CUDA runtime implicit initialization on GPU:1 failed. Status: out of memory\n"),
+    (
+        "missing_cudnn",
+        "Could not load library libcudnn_ops_infer.so.8. Error: libcudnn_ops_infer.so.8: cannot open shared object file\n",
+    ),
+    ("missing_cudnn", "Unable to load any of {libcudnn_cnn.so.9.3.0, libcudnn_cnn.so.9.3, libcudnn_cnn.so.9}\n"),
+    ("driver_missing", "DKMS module 'nvidia-470.42' failed to build, please check /var/lib/dkms\n"),
+    ("driver_missing", "==> ERROR: module not found: 'nvidia_uvm'\n"),
+    (
+        "driver_missing",
+XX        "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n"
+        "$ dkms status\nnvidia/525.60.11: added\n",
+    ),
+    ("out_of_memory", "host:29:33 [0] include_hdrs/alloc.h:40 NCCL WARN Cuda failure 'out of memory'\n"),
+    ("avx_missing_illegal_instruction", "zsh: illegal hardware instruction  python\n"),
+    ("broken_official_image", "$ docker run --gpus all -it tensorflow/tensorflow:latest-gpu bash\n" + CANNOT_DLOPEN),
+    ("out_of_memory", "OOM when allocating tensor with shape[1024,50257] and type float on CPU:0 by allocator cpu\n"),
+    ("out_of_memory", "[ 68.29] python invoked oom-killer: gfp_mask=0x24280ca, order=0, oom_score_adj=0\n"),
+    ("container_runtime_missing", 'Cannot start service web: could not select device driver "nvidia"\n'),
+    ("stale_import_shadow", "ModuleNotFoundError: No module named 'tensorflow.keras'; 'tensorflow' is not a package\n"),
+    (
+        "visible_devices_hidden",
+        "$ echo $CUDA_VISIBLE_DEVICES\n-1\n$ python -c \"print(tf.config.list_physical_devices('GPU'))\"\n[]\n",
+    ),
+    ("container_runtime_missing", "$ docker run -it IMAGE\n" + CUINIT.format("CUresult(-1)")),
+    (
+        "cpu_only_machine",
+        "Could not load dynamic library 'nvcuda.dll'; dlerror: nvcuda.dll not found\n"
+        + CUINIT.format("UNKNOWN ERROR (303)"),
+    ),
 )
 """The cause that a log shows, and the log."""
 
@@ -298,6 +361,20 @@ HEALTHY: tuple[tuple[str, str], ...] = (
     ("an error of the program", CREATED + "ValueError: Shapes (None, 1) and (None, 10) are incompatible\n"),
     ("a library that opens", "Successfully opened dynamic library libcudart.so.10.1\n"),
     ("a library missed by an earlier run", missing("libcudart.so.11.0") + NUMA + CREATED),
+    ("back ends that JAX tries", "Unable to initialize backend 'rocm': Available platform names are: CUDA\n"),
+    ("a key for a module of another maker", "modprobe: ERROR: could not insert 'wl': Key was rejected by service\n"),
+    ("ldconfig under WSL", "/sbin/ldconfig.real: /usr/lib/wsl/lib/libcuda.so.1 is not a symbolic link\n"),
+    (
+        "TensorBoard's data server",
+        "/lib64/libc.so.6: version `GLIBC_2.18' not found (required by /env/tensorboard_data_server/bin/server)\nTensorBoard 2.9.0 at http://localhost:6006/\n",
+    ),
+    ("a GPU of another maker that works", CREATED.replace("NVIDIA GeForce RTX 3070", "AMD Radeon RX 6600")),
+    ("another's wheel", "other-0.3-cp36-cp36m-linux_x86_64.whl is not a supported wheel on this platform."),
+    (
+        "a long message",
+        'status = StatusCode.RESOURCE_EXHAUSTED, details = "Received message larger than max (2 vs. 1)"',
+    ),
+    ("open files", "ResourceExhaustedError: /home/me/model.ckpt; Too many open files"),
 )
 """Alarming logs of sound machines, each with what alarms."""
 
@@ -321,5 +398,22 @@ UNTOLD: tuple[tuple[str, str], ...] = (
         + "no NVIDIA GPU device is present: /dev/nvidia0 does not exist\n",
     ),
     ("nothing known", "hello\nworld\n"),
+    ("a context refused", "failed call to cuDevicePrimaryCtxRetain: CUDA_ERROR_INVALID_DEVICE\n"),
+    (
+        "a program's fault on the GPU",
+        "NVRM: Xid (PCI:0000:0b:00): 13, Graphics SM Warp Exception: Illegal Instruction Parameter\n",
+    ),
+    ("a device handle that is not found", "Unable to determine the device handle for GPU 0000:0B:00.0: Not Found\n"),
+    (
+        "CUDA libraries without a name",
+        "INTERNAL: CUDA Runtime error: Failed call to cudaGetRuntimeVersion: Error loading CUDA libraries.\n",
+    ),
+    ("killed", "Training...\nKilled\n"),
+    ("killed, as a shell says it", "/bin/bash: line 27: 318 Killed                  sh start.sh\n"),
+    ("killed, as an editor says it", "Process finished with exit code 137 (interrupted by signal 9: SIGKILL)\n"),
+    (
+        "a name without a device",
+        "x was explicitly assigned to /device:GPU:0 but available devices are [ /device:CPU:0 ]",
+    ),
 )
 """Logs that several causes would explain."""

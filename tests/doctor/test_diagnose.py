@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.doctor.diagnose import counts, ranked
+from provision.doctor.diagnose import ranked
 from provision.model.doctor import Category, Cause, Certainty, Clue, Effect, Finding, Fix, Role
 
 
@@ -103,7 +103,7 @@ def test_what_only_fits_is_never_the_root_and_excuses_nothing() -> None:
         ("library", "primary"),
         ("driver", "contributing"),
     ]
-    assert not any(counts(item) for item in ranked([guess], CAUSES))
+    assert not any(item.is_fault for item in ranked([guess], CAUSES))
 
 
 def test_what_does_no_harm_is_last_and_excuses_nothing() -> None:
@@ -159,7 +159,7 @@ def test_laws(items: list[Finding]) -> None:
     assert sorted({item.code for item in items}) == sorted(item.code for item in result)
     order = [item.role for item in result]
     assert order == sorted(order, key=[Role.PRIMARY, Role.CONTRIBUTING, Role.HARMLESS].index)
-    assert order.count(Role.PRIMARY) == (1 if any(counts(item) for item in result) else 0)
+    assert order.count(Role.PRIMARY) == (1 if any(item.is_fault for item in result) else 0)
     assert all(item.certainty is not Certainty.POSSIBLE for item in result if item.role is Role.PRIMARY)
 
 

@@ -217,6 +217,7 @@ def test_only_looks_for_that_cause(environment: Path, tmp_path: Path) -> None:
     answer = document(str(environment), "--only", "driver_too_old", "--for=gpu=none", cwd=tmp_path)
     assert answer["findings"] == []
     assert answer["exit_code"] == 0
+    assert answer["summary"].endswith("driver_too_old was not found")
     assert primary(document(str(environment), "--only", "tensorflow_missing", cwd=tmp_path)) == "tensorflow_missing"
 
 

@@ -39,6 +39,28 @@ def test_the_line_is_found_whatever_it_is_wrapped_in(data: bytes) -> None:
     assert found == [("libdevice", 2)]
 
 
+@pytest.mark.parametrize("before", ["> ", "> > ", "web_1  | ", "2025-03-01T10:00:00.123456789Z stderr F "])
+def test_what_stands_before_every_line_does_not_divide_a_message(before: str) -> None:
+    lines = ("one", "libdevice not", "found at ./libdevice.10.bc")
+    data = "\n".join(before + line for line in lines).encode()
+    assert [(signal.family, signal.line) for signal in read_log("x", data).signals] == [("libdevice", 2)]
+
+
+def test_lines_that_a_terminal_cut_are_read_whole() -> None:
+    said = "Can" + "&#39;" + "t find libdevice directory ${CUDA_DIR}/nvvm/libdevice. This may result in failures"
+    text = "one\n" + "\n".join(f"2023-01-01 00:00:0{second}: W {said}" for second in range(2))
+    cut = "\n".join(line[at : at + 80] for line in text.split("\n") for at in range(0, len(line), 80))
+    narrow = "\n".join(line[at : at + 61] for line in text.split("\n") for at in range(0, len(line), 61))
+    for data in (text, cut, narrow):
+        found = [(signal.family, signal.line) for signal in read_log("x", data.encode()).signals]
+        assert found[0] == ("libdevice", 2)
+
+
+def test_equal_lines_of_their_own_are_not_joined() -> None:
+    text = "".join(f"Successfully opened dynamic library lib{name}.so.11 {'.' * 20}\n" for name in ("cublas", "cufftw"))
+    assert len(read_log("x", text.encode()).signals) == 2
+
+
 def test_lines_are_counted_and_kinds_told() -> None:
     facts = read_log("x", ("epoch 1\n" * 5000 + CREATED + "$ nvidia-smi\nNo devices were found\n").encode())
     assert facts.lines == 5003

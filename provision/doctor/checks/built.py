@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from provision.doctor.check import Check
 from provision.doctor.checks.installed import SAME_BUILD, release_of
-from provision.doctor.checks.package_fixes import create_anew, install, resync, tensorflow_requirement, uninstall
+from provision.doctor.checks.package_fixes import create_anew, install, restore_tensorflow, resync, uninstall
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.snapshot import EnvironmentFacts, Package, Snapshot
 from provision.model.versions import TfVersion
@@ -131,11 +131,7 @@ def _with_cuda(
     if chosen.name.startswith("tf-nightly"):
         commands = (uninstall(seen, [chosen.name]), install(seen, "tf-nightly[and-cuda]"))
         return (Fix("Install the nightly with CUDA", commands),)
-    exchanged = (
-        uninstall(seen, [chosen.name]),
-        install(seen, tensorflow_requirement(chosen.version), again=True),
-        f"tfgpu-provision wire {seen.path}",
-    )
+    exchanged = (uninstall(seen, [chosen.name]), *restore_tensorflow(seen, chosen.version))
     return (Fix("Install tensorflow in its place", exchanged), anew)
 
 

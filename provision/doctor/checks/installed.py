@@ -9,9 +9,10 @@ from provision.doctor.check import Check
 from provision.doctor.checks.package_fixes import (
     create_anew,
     install,
+    install_tensorflow,
     newest_row,
+    restore_tensorflow,
     resync,
-    tensorflow_requirement,
     uninstall,
 )
 from provision.model.doctor import Certainty, Clue, Finding, Fix, Role
@@ -30,8 +31,7 @@ def _missing(snapshot: Snapshot) -> Iterator[Finding]:
     row = newest_row(snapshot.matrix, seen.python)
     fixes = [Fix("Make an environment with TensorFlow", ("tfgpu-provision create",))]
     if row is not None and seen.env.kind == "venv":
-        command = install(seen, tensorflow_requirement(row.release.text))
-        fixes.insert(0, Fix("Install it here", (command, f"tfgpu-provision wire {seen.path}")))
+        fixes.insert(0, Fix("Install it here", install_tensorflow(seen, row)))
     others = [item for name in ("torch", "jax") if (item := seen.package(name))]
     yield Finding(
         "tensorflow_missing",
@@ -68,7 +68,6 @@ def _conflicting(snapshot: Snapshot) -> Iterator[Finding]:
     named = " and ".join(f"{item.name} {item.version}" for item in together)
     build = {True: "with CUDA", False: "without CUDA"}.get(seen.cuda_build) if seen.cuda_build is not None else None
     files = f"; the files that lie there are of a build {build}" if build else ""
-    keep = _kept(seen)
     yield Finding(
         "conflicting_tf_packages",
         Certainty.POSSIBLE if same else Certainty.CERTAIN,
@@ -77,7 +76,7 @@ def _conflicting(snapshot: Snapshot) -> Iterator[Finding]:
         (
             Fix(
                 "Remove them all, then install the one that is meant",
-                (uninstall(seen, [item.name for item in together]), install(seen, keep, again=True)),
+                (uninstall(seen, [item.name for item in together]), *_kept(seen)),
             ),
             create_anew(seen, chosen.version),
         ),
@@ -96,16 +95,15 @@ def _belong(one: Package, other: Package) -> bool:
     return other.name in names[0] or one.name in names[1]
 
 
-def _kept(seen: EnvironmentFacts) -> str:
-    """Return the requirement of the TensorFlow with CUDA among those that are installed."""
+def _kept(seen: EnvironmentFacts) -> tuple[str, ...]:
+    """Return how the TensorFlow with CUDA among those that are installed is installed again."""
     both = [item for item in (seen.distribution, *seen.others) if item is not None]
     gpu = [item for item in both if item.name in _GPU_NAMES]
     chosen = max(gpu or both, key=lambda item: release_of(item).release)
     if chosen.name.startswith("tf-nightly"):
-        return "tf-nightly[and-cuda]"
-    if chosen.name == "tensorflow-gpu":
-        return f"tensorflow-gpu=={chosen.version}"
-    return tensorflow_requirement(chosen.version)
+        return (install(seen, "tf-nightly[and-cuda]"),)
+    name = chosen.name if chosen.name == "tensorflow-gpu" else "tensorflow"
+    return restore_tensorflow(seen, chosen.version, name)
 
 
 def release_of(package: Package) -> TfVersion:
@@ -139,10 +137,9 @@ def _remnants(snapshot: Snapshot) -> Iterator[Finding]:
         what = f"leftovers of another installation: {', '.join(item.name for item in left)}"
     release = seen.distribution.version if seen.distribution else ""
     row = newest_row(snapshot.matrix, seen.python)
-    wanted = tensorflow_requirement(release or (row.release.text if row else ""))
     names = [seen.distribution.name] if seen.distribution else []
     removal = (f"rm -r {' '.join(str(item) for item in left)}",) if left else ()
-    command = install(seen, wanted, again=True)
+    again = restore_tensorflow(seen, release) if release else install_tensorflow(seen, row) if row else ()
     yield Finding(
         "tensorflow_remnants",
         Certainty.POSSIBLE if harmless else Certainty.CERTAIN if not seen.tensorflow else Certainty.LIKELY,
@@ -151,7 +148,7 @@ def _remnants(snapshot: Snapshot) -> Iterator[Finding]:
         or (Clue(seen.distribution.folder if seen.distribution else seen.path, what),),
         (Fix("Remove what is left", removal),)
         if harmless
-        else (*resync(seen), Fix("Remove what is left and install TensorFlow again", (*removal, command))),
+        else (*resync(seen), Fix("Remove what is left and install TensorFlow again", (*removal, *again))),
         explains=(
             "tensorflow_missing",
             "damaged_install",

@@ -65,6 +65,26 @@ def resync(seen: EnvironmentFacts) -> tuple[Fix, ...]:
     return (Fix("Bring the environment back to its lock", (f"tfgpu-provision sync {folder_of(seen)}",)),)
 
 
+def install_tensorflow(seen: EnvironmentFacts, row: Row) -> tuple[str, ...]:
+    """Return how a release comes into an environment that has none: with CUDA, with what it needs, and visible."""
+    limits = (constraint.requirement for constraint in row.constraints)
+    return (
+        install(seen, tensorflow_requirement(row.release.text), *limits),
+        f"tfgpu-provision wire {folder_of(seen)}",
+    )
+
+
+def restore_tensorflow(seen: EnvironmentFacts, release: str, name: str = "tensorflow") -> tuple[str, ...]:
+    """Return how the files of a release come back where what it needs is there; that is left as it is."""
+    commands = [install(seen, f"{name}=={release}", again=True, alone=True)]
+    wanted = tensorflow_requirement(release)
+    if "[" in wanted and not any(item.name.startswith("nvidia-") for item in seen.packages):
+        commands.append(install(seen, wanted))
+    if seen.wiring or "[" not in wanted:
+        commands.append(f"tfgpu-provision wire {folder_of(seen)}")
+    return tuple(commands)
+
+
 def tensorflow_requirement(release: str, *, extra: bool = True) -> str:
     """Return ``tensorflow[and-cuda]==2.16.1``, without the extra where the release has none that resolves."""
     try:

@@ -154,6 +154,9 @@ def _requirements(seen: EnvironmentFacts) -> Iterator[_Asked]:
                 continue
             yield _Asked(by, requirement, f"{by.name} {by.version}", by is seen.distribution, importing)
             package = seen.package(requirement.name)
+            found = _version(package.version) if package else None
+            if found is not None and not requirement.specifier.contains(found, prereleases=True):
+                continue  # what a wrong version needs is not what the right one needs
             if package is not None and package.name not in known:
                 known.add(package.name)
                 left.append((package, importing and package.name not in _LAZY))

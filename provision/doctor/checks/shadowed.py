@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from provision.doctor.check import Check
 from provision.doctor.checks.package_fixes import python_of
 from provision.doctor.checks.requirements import violations
+from provision.doctor.checks.versions import protobuf_violation
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.snapshot import IMPORTED_MODULES, EnvironmentFacts, Package, Snapshot
 
@@ -104,6 +105,7 @@ def _leaked(
 ) -> Finding:
     hidden = {item.name: item for item in seen.hidden}
     wrong = {item.name for item in violations(seen) if item.hard or item.below}
+    wrong |= {item.name for item in (protobuf_violation(seen, snapshot.variables),) if item}
     matters = [item for item in items if item.name in wrong or item.name.startswith(("tensorflow", "tf-", "nvidia-"))]
     foreign = [item for item in items if item.name not in hidden]
     clues = [Clue(source, snapshot.variables["PYTHONPATH"][:300])] if source.startswith("variable") else []

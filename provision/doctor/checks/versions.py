@@ -36,7 +36,7 @@ def _conflicts(snapshot: Snapshot) -> Iterator[Finding]:
     found: dict[str, list[Violation]] = {}
     for item in violations(seen):
         found.setdefault(item.name, []).append(item)
-    generated = _protobuf(seen, snapshot.variables)
+    generated = protobuf_violation(seen, snapshot.variables)
     if generated:
         found.setdefault("protobuf", []).insert(0, generated)
     elif "protobuf" in found and seen.gencode and all(item.found for item in found["protobuf"]):
@@ -70,7 +70,7 @@ def _softened(item: Violation) -> Violation:
     return Violation(item.name, item.requirer, item.requirement, item.found, item.folder)
 
 
-def _protobuf(seen: EnvironmentFacts, variables: Mapping[str, str]) -> Violation | None:
+def protobuf_violation(seen: EnvironmentFacts, variables: Mapping[str, str]) -> Violation | None:
     """Hold TensorFlow's generated code against the runtime that is installed."""
     package = seen.package("protobuf")
     if package is None or seen.distribution is None or not seen.gencode:

@@ -19,7 +19,7 @@ SIGN = (
         ("sudo mokutil --import /var/lib/shim-signed/mok/MOK.der", _REBOOT),
         root=True,
     ),
-    Fix("or switch Secure Boot off in the firmware"),
+    Fix("switch Secure Boot off in the firmware"),
 )
 BLACKLIST = Fix("keep nouveau from loading, then reboot", (_NO_MODESET, "sudo update-initramfs -u", _REBOOT), root=True)
 BUILD_MODULE = Fix(
@@ -45,7 +45,7 @@ LOOK_FOR_GPU = Fix(
 WSL_UPDATE = Fix("update the NVIDIA driver in Windows, then WSL", ("wsl --update", "wsl --shutdown"))
 WIRE = Fix("show the libraries and tools of the environment to its TensorFlow", ("tfgpu-provision wire ENV",))
 XLA_FLAGS = Fix(
-    "or name the folder that holds nvvm/libdevice and bin/ptxas",
+    "name the folder that holds nvvm/libdevice and bin/ptxas",
     ("export XLA_FLAGS=--xla_gpu_cuda_data_dir=/usr/local/cuda",),
 )
 WITH_GPU = Fix("start the container with the GPU", ("docker run --gpus all IMAGE nvidia-smi",))
@@ -63,7 +63,7 @@ OWN_ENVIRONMENT = Fix("give each framework an environment of its own", ("tfgpu-p
 NATIVE_WINDOWS = (
     Fix("use TensorFlow in WSL2", ("wsl --install", 'python3 -m pip install "tensorflow[and-cuda]"')),
     Fix(
-        "or stay with 2.10, CUDA 11.2 and cuDNN 8.1",
+        "stay with 2.10, CUDA 11.2 and cuDNN 8.1",
         ("conda install -c conda-forge cudatoolkit=11.2 cudnn=8.1", 'python -m pip install "tensorflow<2.11"'),
     ),
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from provision.doctor.log.seen import Seen
-from provision.model.doctor import Unsure
+from provision.model.doctor import Finding, Unsure
 
 _DOCTOR = "tfgpu-provision doctor ENV"
 
@@ -28,7 +28,7 @@ _ENDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "nvidia-smi -L; echo $CUDA_VISIBLE_DEVICES",
     ),
     (
-        ("cuinit", "device-attribute", "forward-compat", "not-ready"),
+        ("cuinit", "device-attribute", "forward-compat", "not-ready", "libcuda-missing"),
         "why the driver does not start: several causes say the same",
         "nvidia-smi; sudo dmesg | grep -iE 'nvrm|nvidia'",
     ),
@@ -79,14 +79,34 @@ _ENDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "which library the program died in",
         f"{_DOCTOR} --deep",
     ),
+    (("killed",), "what killed the program: mostly that the host's memory was full", "sudo dmesg | grep -i oom"),
+    (
+        ("traceback", "tensorflow-empty", "no-tensorflow-part", "container-cli", "invalid-device"),
+        "what the error comes from: no line of the log decides it",
+        f"{_DOCTOR} --deep",
+    ),
 )
 
 
-def open_ends(seen: Seen) -> Iterator[Unsure]:
-    """Yield one answer for each group of messages that is there, the most telling first, three at most."""
+def open_ends(seen: Seen, possible: Sequence[Finding]) -> Iterator[Unsure]:
+    """Yield one answer for each group of messages that is there, the most telling first, three at most.
+
+    Args:
+        seen: the log.
+        possible: causes that would fit; they are asked about where no group of messages is there.
+    """
     if seen.works:
         return
-    there = [Unsure(what, command) for families, what, command in _ENDS if seen.has(*families)]
+    there = [
+        Unsure(what, command)
+        for families, what, command in _ENDS
+        if seen.has(*families) and (seen.missing or "dlopen-failed" not in families)
+    ]
+    there = there or [Unsure(f"whether {item.summary}", _look(item)) for item in possible]
     yield from there[:3]
     if not there and not seen.log.signals:
-        yield Unsure("anything: no line of this log belongs to a known message", _DOCTOR)
+        yield Unsure("anything: this log holds no known message", _DOCTOR)
+
+
+def _look(finding: Finding) -> str:
+    return next((command for fix in finding.fixes for command in fix.commands if not fix.root), _DOCTOR)

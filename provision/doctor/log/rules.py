@@ -136,10 +136,11 @@ def unsure(snapshot: Snapshot) -> tuple[Unsure, ...]:
     if snapshot.log is None:
         return ()
     seen = Seen(snapshot.log, snapshot.matrix)
-    if any(_counts(item) for item in _found(seen)):
+    found = _found(seen)
+    if any(_counts(item) for item in found):
         return ()
     env = snapshot.environment.env if snapshot.environment else None
-    return tuple(placed_unsure(item, env) if env else item for item in open_ends(seen))
+    return tuple(placed_unsure(item, env) if env else item for item in open_ends(seen, found))
 
 
 def _found(seen: Seen) -> list[Finding]:

@@ -34,6 +34,7 @@ _BEFORE_LINE = re.compile(
 _DIGITS = re.compile(r"[0-9]+")
 # a terminal's width, and what no cut line goes on with
 _NARROWEST, _WIDEST, _SMALL = 60, 250, 1 << 20
+_USUAL_WIDTHS = frozenset({79, 80, 100, 120, 132, 160})
 _NEW_MESSAGE = re.compile(
     r"\s|\Z|[IWEFD](?:\d{4})? |\d{4}-\d\d-\d\d|[\[\]|+>$#(*-]|"
     r"[A-Z][A-Za-z]+(?: |:|Error\b|Exception\b)|[A-Z]{4,}|lib\w+\.so"
@@ -105,7 +106,8 @@ def _joined(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
     """Return the lines whole again where a terminal cut them at its width; each keeps the number of its first part."""
     widths = Counter(len(line) for _, line in lines)
     width = max(widths, default=0)
-    if widths[width] < 2 or not _NARROWEST <= width <= _WIDEST:  # noqa: PLR2004 - one line alone is only the longest
+    alone = widths[width] == 1 and width not in _USUAL_WIDTHS
+    if alone or not _NARROWEST <= width <= _WIDEST:
         return lines
     whole: list[tuple[int, str]] = []
     before = (0, 0)

@@ -65,7 +65,7 @@ def _kernel(bench: Bench) -> None:
 
 def _editor(bench: Bench) -> None:
     """The project's VS Code names another Python; the environment is the project's own ``.venv``."""
-    project = bench.env.prefix.parent
+    project = bench.machine.folder = bench.env.prefix.parent
     (project / ".vscode").mkdir()
     (project / ".vscode/settings.json").write_text(json.dumps({"python.defaultInterpreterPath": "/usr/bin/python3.99"}))
 

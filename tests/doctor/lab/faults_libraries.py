@@ -210,7 +210,7 @@ FAULTS = (
         "nvidia-cudnn-cu12",
         _cuda_11_only,
         ("plain-2.17.1",),
-        beside=("missing_cuda_library", "missing_cudnn", "ptxas_libdevice_missing"),
+        beside=("cudnn_version_mismatch", "ptxas_libdevice_missing"),
         cured=True,
     ),
     Fault(
@@ -262,7 +262,7 @@ FAULTS = (
         ("plain-2.17.1",),
         cured=True,
     ),
-    Fault("old-libstdc++", "glibc_too_old", "LD_LIBRARY_PATH", _old_cxx, ("plain-2.17.1",)),
+    Fault("old-libstdc++", "ld_library_path_conflict", "unset LD_LIBRARY_PATH", _old_cxx, ("plain-2.17.1",)),
     Fault(
         "no-ptxas",
         "ptxas_libdevice_missing",

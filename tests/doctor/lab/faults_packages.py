@@ -87,7 +87,8 @@ def _not_installed(bench: Bench) -> None:
 
 def _second_distribution(bench: Bench) -> None:
     info = bench.env.claim("tensorflow-cpu", bench.env.version("tensorflow"))
-    bench.env.replace(info / "RECORD", (bench.env.info("tensorflow") / "RECORD").read_text())
+    files = (bench.env.info("tensorflow") / "RECORD").read_text()
+    bench.env.replace(info / "RECORD", files + "".join(f"{info.name}/{path.name},,\n" for path in info.iterdir()))
 
 
 def _half_removed(bench: Bench) -> None:
@@ -103,15 +104,6 @@ def _claimed_by_nobody(bench: Bench) -> None:
 def _python_path(bench: Bench) -> None:
     folder = bench.scratch / "shared/python"
     bench.machine.variables["PYTHONPATH"] = str(_foreign(bench, folder, "numpy", "1.16.4"))
-
-
-def _user_site(bench: Bench) -> None:
-    """An environment that sees the system's packages sees the user's too, and before its own."""
-    bench.env.edit(
-        bench.env.prefix / "pyvenv.cfg", lambda data: data.replace(b"site-packages = false", b"site-packages = true")
-    )
-    series = bench.env.site.parent.name
-    _foreign(bench, bench.machine.home / ".local/lib" / series / "site-packages", "protobuf", "3.6.1")
 
 
 def _foreign(bench: Bench, folder: object, name: str, version: str) -> object:
@@ -230,7 +222,6 @@ FAULTS = (
     Fault("claimed-by-nobody", "tensorflow_remnants", "rm -r ", _claimed_by_nobody, _ANY, cured=True),
     Fault("python-path", "python_path_leak", "unset PYTHONPATH", _python_path, ("created-2.21.0",)),
     Fault("python-home", "python_path_leak", "PYTHONHOME", _python_home, _ANY),
-    Fault("user-site", "python_path_leak", "PYTHONNOUSERSITE=1", _user_site, ("created-2.21.0",)),
     Fault("numpy-2", "numpy_abi_conflict", "", _numpy_2, ("created-2.10.1", "wired-2.16.1"), cured=True),
     Fault("protobuf-4", "protobuf_conflict", "", _protobuf_4, ("created-2.10.1", "wired-2.4.1"), cured=True),
     Fault("protobuf-3", "protobuf_conflict", "protobuf", _protobuf_3, ("created-2.21.0",), cured=True),

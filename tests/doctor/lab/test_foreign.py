@@ -5,44 +5,22 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from doctor.lab.bench import Bench
-from doctor.lab.copies import ENV_LAB, Copy, Originals, link_tree, state
-from doctor.lab.machine import Machine
+from doctor.lab.copies import Copy, link_tree, state
 
 from provision.errors import UsageError
+from provision.probes.environment import inspect
+from provision.system import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.index]
 
 Place = Callable[[str], Bench]
-
-
-@pytest.fixture(scope="module")
-def originals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Originals]:
-    kept = os.environ.get(ENV_LAB)
-    folder = Path(kept) if kept else tmp_path_factory.mktemp("originals")
-    made = Originals(folder)
-    yield made
-    assert made.changed() == []
-    if not kept:
-        shutil.rmtree(folder)
-
-
-@pytest.fixture
-def place(originals: Originals, fake_driver: Path, tmp_path: Path) -> Iterator[Place]:
-    def make(name: str) -> Bench:
-        machine = Machine.make(tmp_path / "machine", fake_driver)
-        (tmp_path / "scratch").mkdir()
-        return Bench(originals.copy(name, tmp_path / "work/env"), machine, tmp_path / "scratch")
-
-    yield make
-    shutil.rmtree(tmp_path / "work", ignore_errors=True)
 
 
 @pytest.mark.parametrize(
@@ -57,10 +35,7 @@ def test_what_pip_installs_does_not_work_and_what_doctor_says_makes_it_work(
     assert dict(state(bench.env.prefix)) == before, "doctor has written into the environment"
     assert answer.primary == "wheel_rpath_bug", answer.told()
     assert lost in json.dumps(answer.document["primary"]["data"]), answer.told()
-    for command in answer.document["primary"]["fixes"][0]["commands"]:
-        program, *arguments = shlex.split(command)
-        assert program == "tfgpu-provision"
-        subprocess.run([sys.executable, "-m", "provision", *arguments], check=True, capture_output=True)
+    bench.type_in(answer.document["primary"]["fixes"][0]["commands"])
     answer = bench.ask(monkeypatch)
     assert (answer.document["findings"], answer.code) == ([], 0), answer.told()
 
@@ -120,9 +95,16 @@ def test_a_conda_prefix_with_tensorflow_from_pip_and_the_libraries_in_lib(
     prefix = conda_like(bench).prefix
     bench.target = str(prefix)
     answer = bench.ask(monkeypatch)
-    assert answer.document["facts"]["kind"] == "conda", answer.document["facts"]
+    assert inspect(System(), prefix).env.kind == "conda"
     assert (answer.primary, answer.code) == ("wheel_rpath_bug", 1), answer.told()
     assert f"tfgpu-provision wire {prefix}" in answer.first_fix, answer.told()
+    # Such a Python, unlike that of a venv, takes the user's own packages first.
+    user = bench.machine.home / ".local/lib" / bench.env.site.parent.name / "site-packages/protobuf-4.25.9.dist-info"
+    user.mkdir(parents=True)
+    (user / "METADATA").write_text("Metadata-Version: 2.1\nName: protobuf\nVersion: 4.25.9\n")
+    answer = bench.ask(monkeypatch)
+    assert (answer.primary, answer.code) == ("python_path_leak", 1), answer.told()
+    assert "PYTHONNOUSERSITE=1" in answer.first_fix, answer.told()
 
 
 def test_an_environment_with_the_packages_of_the_system(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,17 +61,19 @@ FAMILIES: tuple[Family, ...] = (
     ),
     family(
         "ptxas",
-        r"could ?n[o']t find (?:a suitable version of )?ptxas|couldn't find ptxas|Failed to launch ptxas|"
+        r"could ?n[o']t find (?:a suitable version of )?ptxas|couldn't find ptxas|can't find ptxas|"
+        r"Failed to launch ptxas|"
         r"couldn't (?:get|read|invoke) ptxas[^\n]{0,40}|no PTX compilation provider is available|"
         r"\bptxas'?:? (?:command )?not found|No such file or directory: '[^'\n]*ptxas'|"
         r"ptxas returned an error during compilation of ptx to sass: 'NOT_FOUND[^\n]{0,40}",
         "ptxas|ptx compilation",
     ),
     family(
-        "ptxas-windows",
+        "ptxas-fallback",
         r"Invoking (?:GPU asm|ptxas) (?:compilation|not)[^\n]{0,20}supported on (?:Cuda non-)?Windows|"
-        r"Relying on driver to perform ptx compilation|ptxas does not support CC|ptxas too old",
-        "ptxas|invoking|relying on driver",
+        r"Relying on (?:the )?driver to perform ptx compilation|back to the GPU driver for PTX|ptxas "
+        r"does not support CC|ptxas too old",
+        "ptxas|invoking|relying on driver|relying on the driver|gpu driver for ptx",
         meaning="the driver compiles kernels itself; slower at first, and no fault",
     ),
     family(
@@ -100,15 +102,33 @@ FAMILIES: tuple[Family, ...] = (
         r"Dst tensor is not initialized|failed copying input tensor from [^\n]{0,80}GPU:\d+ in order",
         "dst tensor|copying input",
     ),
+    # gRPC says it of a message's length, and file systems of their own room
     family(
-        "out-of-memory", r"\bResourceExhaustedError\b|\bRESOURCE_EXHAUSTED\b", "resourceexhausted|resource_exhausted"
+        "out-of-memory",
+        r"(?:\bResourceExhaustedError\b|(?<!StatusCode\.)\bRESOURCE_EXHAUSTED\b)"
+        r"(?![^\n]{0,300}(?:No space left|Too many open|quota|larger than max))",
+        "resourceexhausted|resource_exhausted",
     ),
-    family("out-of-memory", r"CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation", "out_of_memory|memoryallocation"),
+    family(
+        "out-of-memory",
+        r"CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|Cuda failure '?out of memory",
+        "out_of_memory|memoryallocation|cuda failure",
+    ),
     family(
         "host-out-of-memory",
         r"std::bad_alloc|MemoryError\b(?:: Unable to allocate[^\n]{0,60})?|Cannot allocate memory(?! in static)|"
-        r"Out of memory: Kill|oom-kill event|oom_reaper",
-        "bad_alloc|memoryerror|cannot allocate|out of memory: kill|oom-kill|oom_reaper",
+        r"Out of memory: Kill|oom-kill event|invoked oom-killer|oom_reaper|"
+        r"OOM when allocating tensor[^\n]{0,160} by allocator (?:mkl_?)?cpu",
+        "bad_alloc|memoryerror|cannot allocate|out of memory: kill|oom-kill|oom_reaper|allocator",
+    ),
+    # a shell's or an engine's word for a process that was killed
+    family(
+        "killed",
+        r"(?:\n|\A)(?:Killed|已杀死)(?=\s*(?:\n|\Z))|signal 9\b[^\n]{0,12}SIGKILL|"
+        r"exit(?:ed)?(?: with)? (?:code|status):? 137\b|OOMKilled|"
+        r"line \d+: \d+ Killed\b|\[\d+\]\s*\+?\s*(?:\d+ )?killed\b",
+        "killed|已杀死|sigkill|code 137|code: 137|status 137|status: 137",
+        kind="python",
     ),
     family(
         "not-a-failure",

@@ -32,7 +32,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
     family(
         "memory-at-start",
-        r"Total memory: (?P<total>[\d.]+)(?P<tu>[GMK]iB) Free memory: (?P<free>[\d.]+)(?P<fu>[GMK]iB)",
+        r"Total memory: (?P<total>[\d.]+)(?P<tu>[GMK]iB)[^\n]{0,9}\n?[^\n]{0,40}?Free memory: "
+        r"(?P<free>[\d.]+)(?P<fu>[GMK]iB)",
         "free memory",
     ),
     family(
@@ -57,7 +58,7 @@ FAMILIES: tuple[Family, ...] = (
     family("none-listed", r"no supported (?:cuda|GPU)? ?devices? (?:were )?found", "no supported"),
     family(
         "too-old-gpu",
-        r"Ignoring (?:visible )?gpu device [^\n]{0,200}(?:\n[^\n]{0,120})?"
+        r"Ignoring (?:visible )?gpu device [^\n]{0,200}(?:\s*\n[^\n]{0,120})?"
         r"with Cuda compute capability (?P<cc>\d+\.\d+)\. The minimum required Cuda capability is (?P<needs>\d+\.\d+)",
         "gpu device",
     ),
@@ -101,9 +102,9 @@ FAMILIES: tuple[Family, ...] = (
     ),
     family(
         "no-gpu-to-place-on",
-        r"(?:because no devices matching that specification are registered|is (?:explicitly "
-        r")?assigned to [^\n]{0,40}gpu:\d+ "
-        r"but available devices are|unknown device: /?[\w:/]*gpu|/device:GPU:\d+ unknown device)",
+        r"(?:because no devices matching that specification are registered|"
+        r"(?:is|was) (?:explicitly )?assigned to [^\n]{0,60}gpu:\d+ but available devices are|"
+        r"unknown device: /?[\w:/]*gpu|/device:GPU:\d+ unknown device)",
         "no devices matching|but available devices|unknown device",
     ),
     family("cuda-build", r"built with cuda:? ?(?P<value>True|False)", "built with cuda"),

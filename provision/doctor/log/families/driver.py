@@ -87,7 +87,6 @@ FAMILIES: tuple[Family, ...] = (
         "driver_mismatch|display driver",
     ),
     family("not-ready", r"CUDA_ERROR_SYSTEM_NOT_READY|cuInit[^\n]{0,40}system not yet initialized", "system"),
-    family("stub-folder", r"/stubs/?(?:libcuda\.so|[:\s\"'])", "/stubs"),
     family("stub-library", r"CUDA_ERROR_STUB_LIBRARY|CUDA driver is a stub library", "stub"),
     family(
         "no-device",

@@ -12,12 +12,12 @@ FAMILIES: tuple[Family, ...] = (
     family(
         "dlopen-failed",
         rf"could not load dynamic library '?{_LIBRARY}'?(?:;? dlerror:(?P<error>[^;\n]*))?"
-        r"(?:; LD_LIBRARY_PATH:(?P<path>[^\n]*))?",
+        r"(?:; LD_LIBRARY_PATH:\s?(?P<path>\S*))?",
         "dynamic library|dlerror",
     ),
     family(
         "dlopen-failed",
-        rf"couldn't open CUDA library {_LIBRARY}\.?(?: LD_LIBRARY_PATH:(?P<path>[^\n]*))?",
+        rf"couldn't open CUDA library {_LIBRARY}\.?(?: LD_LIBRARY_PATH:\s?(?P<path>\S*))?",
         "couldn't open",
     ),
     family("dlopen-failed", rf"could not dlopen DSO: {_LIBRARY}; dlerror:(?P<error>[^\n]*)", "dlopen dso"),
@@ -80,8 +80,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
     family(
         "cudart-stub",
-        r"ignore above cudart dlerror if you do not have a GPU",
-        "cudart dlerror",
+        r"ignore above cudart dlerror if you do not have a GPU|cudart_stub\.cc:\d+\] Ignore",
+        "cudart dlerror|cudart_stub.cc",
         meaning="says itself that the missing CUDA runtime does not matter on a machine without a GPU",
     ),
     family("no-cuda-libraries", r"(?:could|can) ?not find cuda drivers on your machine", "cuda drivers"),

@@ -191,6 +191,17 @@ FAMILIES: tuple[Family, ...] = (
         kind=_KERNEL,
     ),
     family(
+        "dkms-failed",
+        r"DKMS module '?nvidia[^\n]{0,80}fail(?:ed|ure)\b",
+        "dkms module",
+        kind=_KERNEL,
+    ),
+    # dkms status: its sources are there, and it was built for no kernel
+    family("dkms-added", r"\bnvidia[\w\-]*[/,]\s?[\d.]+: added(?=\s*(?:\n|\Z))", ": added", kind=_KERNEL),
+    family(
+        "modprobe-missing", r"ERROR: module not found: [`'](?P<module>nvidia\w*)'", "module not found", kind=_KERNEL
+    ),
+    family(
         "no-nvidia-hardware",
         r"NVRM: No NVIDIA (?:GPU|graphics adapter|device)s? found|No NVIDIA GPU (?:found|detected)",
         "no nvidia",

@@ -76,6 +76,12 @@ FAMILIES: tuple[Family, ...] = (
     ),
     family(
         "noise",
+        r"ptxas before [\d.]+ is known to miscompile|You are using ptxas [\d.]+, which is (?:older than|in range)",
+        "using ptxas|ptxas before",
+        meaning="XLA warns of faults in an older ptxas; a newer one of the same CUDA major version ends the warning",
+    ),
+    family(
+        "noise",
         r"layout failed: INVALID_ARGUMENT|remapper failed",
         "layout failed|remapper",
         meaning="an optimiser left one graph as it was",

@@ -109,9 +109,9 @@ FAMILIES: tuple[Family, ...] = (
     family("local-file", r"File \"(?P<file>[^\"\n]*[/\\]tensorflow\.py)\"", "tensorflow.py", kind="python"),
     family(
         "illegal-instruction",
-        r"(?<!an\s)\bIllegal instruction\b(?! (?:Parameter|Encoding|was))|\bSIGILL\b|0xC000001D|"
+        r"(?<!an\s)\bIllegal (?:hardware )?instruction\b(?! (?:Parameter|Encoding|was))|\bSIGILL\b|0xC000001D|"
         r"\(exit(?: code)? 132\)|exit code 132\b",
-        "illegal instruction|sigill|c000001d|132",
+        "illegal instruction|illegal hardware|sigill|c000001d|132",
         kind="python",
     ),
     family(

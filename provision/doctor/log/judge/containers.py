@@ -11,6 +11,7 @@ from provision.model.doctor import Finding, Fix
 from provision.model.snapshot import Signal
 
 _GPU_GIVEN = re.compile(r"--gpus|--runtime|nvidia-docker|--device|nvidia\.com/gpu|--nv\b")
+_RUN = re.compile(r"\brun\b")
 _HIDES = re.compile(r"-1.*|NoDevFiles|none|", re.IGNORECASE)
 
 
@@ -36,6 +37,19 @@ def engines(seen: Seen) -> Iterator[Finding]:
         yield seen.finding("container_runtime_missing", SURE, what, refused, fixes.TOOLKIT, fixes.WITH_GPU)
 
 
+def started_without(seen: Seen) -> list[Signal]:
+    """Return the commands of the log that start a container, where none of them gives it a GPU."""
+    commands = seen.all("docker-run")
+    if any(_GPU_GIVEN.search(item.fields["command"]) for item in commands):
+        return []
+    return [item for item in commands if _RUN.search(item.fields["command"])]
+
+
+def started_with(item: Signal) -> bool:
+    """Return whether the line of ``item`` starts a container with a GPU."""
+    return bool(_RUN.search(item.text) and _GPU_GIVEN.search(item.text))
+
+
 def without_gpu(seen: Seen) -> Iterator[Finding]:
     """Yield that a container was started without the GPU."""
     if seen.works:
@@ -47,11 +61,8 @@ def without_gpu(seen: Seen) -> Iterator[Finding]:
     lacking = libcuda + seen.all(
         "libcuda-missing", "cuinit", "no-device-node", "none-listed", "no-kernel-driver", "nvml-library"
     )
-    commands = seen.all("docker-run")
-    runs = [item for item in commands if re.search(r"\brun\b", item.fields["command"])]
-    given = any(_GPU_GIVEN.search(item.fields["command"]) for item in commands)
     node = seen.all("no-device-node")
-    if lacking and runs and not given:
+    if lacking and (runs := started_without(seen)):
         what = "the container was started without a GPU"
         signals = [*runs[:1], *lacking[:3]]
         yield seen.finding("container_runtime_missing", LIKELY, what, signals, fixes.WITH_GPU, fixes.TOOLKIT)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from provision.doctor.log import fixes
+from provision.doctor.log.judge.containers import started_without
 from provision.doctor.log.seen import LIKELY, MAYBE, SURE, Seen
 from provision.model.doctor import Finding, Fix
 from provision.model.snapshot import Signal
@@ -31,8 +32,9 @@ def impostor(seen: Seen) -> Iterator[Finding]:
     signals += [item for item in seen.all("libcuda-version") if _UNPARSED.search(item.fields.get("error", ""))]
     signals += [item for item in seen.all("cuinit") if _STUB.search(item.fields["error"])]
     sure = bool(signals)
-    if seen.has("stub-folder"):
-        signals += [item for item in seen.all("cuinit") if "-1" in item.fields["error"]]
+    # what the stubs of toolkits before CUDA 11 answered to every call, and TensorFlow itself where it has no libcuda
+    if not seen.has("libcuda-missing") and not started_without(seen):
+        signals += [item for item in seen.all("cuinit") if "(-1)" in item.fields["error"]]
     if seen.has("symbol-not-found"):
         signals += [item for item in seen.all("cuinit") if re.search(r"NOT_FOUND|\b500\b", item.fields["error"])]
     # forward compatibility is only tried by a libcuda that is newer than the kernel's module: where both are of one
@@ -79,7 +81,7 @@ def too_old(seen: Seen) -> Iterator[Finding]:
         what = f"{named} is older than the PTX code that this GPU has to be given"
     else:
         what = f"{named} is older than {f'what is asked for ({needs})' if needs else 'the CUDA runtime needs'}"
-    older = Fix("or use a TensorFlow that was built with an older CUDA", ("tfgpu-provision plan",))
+    older = Fix("use a TensorFlow that was built with an older CUDA", ("tfgpu-provision plan",))
     sure = LIKELY if guess else SURE
     yield seen.finding("driver_too_old", sure, what, signals, fixes.driver(seen), older, found=version, needs=needs)
 
@@ -132,7 +134,7 @@ def _no_module(
         return  # WSL never has the file that TensorFlow looks for
     if no_libcuda and expected and not seen.container:
         what = "CUDA is installed, and there is neither a kernel module nor libcuda.so.1 of the driver"
-        node = Fix("or run where a driver is: on a GPU node of the cluster")
+        node = Fix("run where a driver is: on a GPU node of the cluster")
         yield seen.finding("driver_missing", LIKELY, what, no_libcuda + no_module, fixes.driver(seen), node)
     elif (no_libcuda or seen.container) and not expected:
         # with a libcuda and outside of a container somebody installed a driver, and it does not run: see below

@@ -31,7 +31,7 @@ def generations(seen: Seen) -> Iterator[Finding]:
             f"the GPU (compute capability {found}) is newer than this build: kernels are first compiled from PTX, "
             "which takes minutes to half an hour"
         )
-        keep = Fix("or wait once and keep the compiled kernels", ("export CUDA_CACHE_MAXSIZE=4294967296",))
+        keep = Fix("wait once and keep the compiled kernels", ("export CUDA_CACHE_MAXSIZE=4294967296",))
         yield seen.finding("gpu_arch_too_new_ptx_jit", SURE, what, jit, fixes.PLAN, keep, found=found)
     newer = f"the GPU (compute capability {capability})" if capability else "the GPU"
     if image := seen.all("kernel-image-invalid", "no-kernel-image"):
@@ -54,8 +54,9 @@ def memory(seen: Seen) -> Iterator[Finding]:
     """Yield who lacks memory: another program holds it, or the work is too large."""
     pool = seen.all("alloc-failed")
     # CUDA's error in the line of a pool's request is the pool's, not a tensor's; and some say that they are none
-    other = {item.line for item in pool} | {item.line for item in seen.all("not-a-failure")}
-    tensors = [item for item in seen.all("out-of-memory") if item.line not in other and item.line + 1 not in other]
+    said = {line for item in pool for line in (item.line, item.line + 1)}
+    said |= {line for item in seen.all("not-a-failure") for line in (item.line - 1, item.line)}
+    tensors = [item for item in seen.all("out-of-memory") if item.line not in said]
     device = pool + tensors
     host = seen.all("host-alloc-failed", "host-out-of-memory")
     little = busy_at_start(seen)
@@ -100,7 +101,7 @@ def configuration(seen: Seen) -> Iterator[Finding]:
     if growth := seen.all("growth-differs", "late-configuration", "growth-virtual", "virtual-count"):
         what = "memory growth or devices are configured unequally, twice or too late"
         first = Fix("configure every GPU alike, directly after the import and before anything else of TensorFlow")
-        or_so = Fix("or leave it to the variable", fixes.growth(seen).commands)
+        or_so = Fix("leave it to the variable", fixes.growth(seen).commands)
         yield seen.finding("memory_growth_config_error", SURE, what, growth, first, or_so)
     if placed := seen.all("no-gpu-kernel"):
         what = "an operation that has no GPU kernel is placed on the GPU by name"

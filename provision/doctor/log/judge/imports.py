@@ -122,7 +122,7 @@ def whose(seen: Seen) -> Iterator[Finding]:
     elif none := seen.all("no-tensorflow"):
         what = "the Python that ran has no TensorFlow"
         add = fixes.pip("install it for the Python that ran", "tensorflow[and-cuda]")
-        other = Fix("or run the Python that has it", ('python -c "import sys; print(sys.executable)"',))
+        other = Fix("run the Python that has it", ('python -c "import sys; print(sys.executable)"',))
         yield seen.finding("tensorflow_missing", SURE, what, none, add, other)
 
 

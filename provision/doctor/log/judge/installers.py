@@ -37,7 +37,7 @@ def installation(seen: Seen) -> Iterator[Finding]:
         yield seen.finding("tensorflow_gpu_package_removed", SURE, what, stub, fix)
     for item in seen.all("no-version"):
         yield from _no_version(seen, item)
-    if refused := seen.all("wheel-refused"):
+    if refused := [item for item in seen.all("wheel-refused") if _TENSORFLOW.match(item.fields["package"])]:
         tag = refused[0].fields["tag"]
         what = f"the wheel is for {tag}, and this Python or system is another"
         yield seen.finding("python_version_unsupported", SURE, what, refused, fixes.other_python(seen), needs=tag)

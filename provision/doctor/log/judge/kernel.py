@@ -41,7 +41,8 @@ def modules(seen: Seen) -> Iterator[Finding]:
     if unfit:
         what = "an NVIDIA kernel module cannot be loaded: it does not fit the running kernel or the loaded module"
         yield seen.finding("driver_unloaded_needs_reboot", LIKELY, what, unfit, fixes.reboot(seen)[0], fixes.UVM)
-    if absent := seen.all("modprobe-missing", "dkms-failed"):
+    unbuilt = seen.all("dkms-added") if seen.has("smi-no-driver", "nvml-not-loaded", "no-kernel-driver") else []
+    if absent := seen.all("modprobe-missing", "dkms-failed") + unbuilt:
         what = "there is no NVIDIA kernel module for the running kernel"
         yield seen.finding("driver_missing", LIKELY, what, absent, fixes.BUILD_MODULE, fixes.driver(seen))
     if (none := seen.all("no-nvidia-hardware")) and not seen.has("nouveau", "unsupported-gpu"):

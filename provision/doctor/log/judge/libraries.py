@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterator
 
 from provision.doctor.log import fixes
+from provision.doctor.log.judge.containers import started_with
 from provision.doctor.log.judge.gpus import busy_at_start
 from provision.doctor.log.seen import LIKELY, MAYBE, SURE, Library, Seen
 from provision.model.doctor import Finding, Fix
 
 _FIRST_MAJOR_SONAMES = 11.0
+# cuDNN's own words where a part of it is not found: cuDNN 8, and 9
+_CUDNN_SAYS = ("could not load library", "unable to load any of")
 # the CUDA that TensorFlow's builds with that series of cuDNN want
 _CUDA_OF = {"6": 8.0, "7": 10.1, "8": 11.0, "9": 12.0}
 
@@ -53,7 +56,7 @@ def _missing_cudnn(seen: Seen, parts: tuple[Library, ...]) -> Finding:
         or seen.windows
         or any(item.signal.fields.get("path") for item in parts)
         # cuDNN's own words: its first library was found, and one of its parts was not
-        or any(item.signal.text.lower().startswith("could not load library") for item in parts)
+        or any(item.signal.text.lower().startswith(_CUDNN_SAYS) for item in parts)
         or any(item.signal.family != "dlopen-failed" for item in parts)
     )
     return seen.finding(
@@ -76,7 +79,7 @@ def _unnamed(seen: Seen) -> Iterator[Finding]:
     if wheels := seen.all("pip-cuda"):
         what = "the NVIDIA wheels are installed, and TensorFlow's loader does not find their libraries"
         yield seen.finding("wheel_rpath_bug", LIKELY, what, [*signals, *wheels[:3]], fixes.WIRE)
-    elif (image := seen.all("official-image")) and seen.has("smi-table"):
+    elif (image := seen.all("official-image")) and (seen.has("smi-table") or any(map(started_with, image))):
         what = "the official image lacks CUDA libraries that its TensorFlow needs"
         add = fixes.pip("install the libraries in it, or use the image of another release", "tensorflow[and-cuda]")
         yield seen.finding("broken_official_image", LIKELY, what, [*signals, *image[:1]], add)
@@ -177,6 +180,9 @@ def tools(seen: Seen) -> Iterator[Finding]:
     """Yield that XLA finds no ptxas or no libdevice."""
     if lacking := seen.all("libdevice", "ptxas"):
         names = [name for name, family in (("libdevice.10.bc", "libdevice"), ("ptxas", "ptxas")) if seen.has(family)]
-        sure = SURE if seen.has("libdevice") else LIKELY
+        # without ptxas the driver may do its work: then nothing fails, unless an operation says so
+        failed = any("OP_REQUIRES" in item.text for item in lacking)
+        instead = seen.has("ptxas-fallback") and not failed
+        sure = SURE if seen.has("libdevice") else MAYBE if instead else LIKELY
         what = f"XLA does not find {' and '.join(names)}"
         yield seen.finding("ptxas_libdevice_missing", sure, what, lacking, fixes.WIRE, fixes.XLA_FLAGS)
