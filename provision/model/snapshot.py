@@ -204,13 +204,39 @@ class CxxLibrary:
 
 
 @dataclass(frozen=True)
-class EnvironmentFacts:
-    """One Python environment, read from outside; nothing of TensorFlow is imported.
+class LibraryFacts:
+    """What TensorFlow's loader does in an environment, and what is there for it.
 
     Attributes:
-        env: where it is; None where its Python does not run.
-        path: what was asked for, absolute.
-        broken: why its Python does not run, line by line; empty where it does.
+        gate: the loader under the user's variables; None where it could not be asked.
+        gate_bare: under ``env -i``.
+        provided: SONAME to path for every CUDA library in the environment.
+        tools: ptxas and libdevice.
+        search: RPATH/RUNPATH of the framework library, as folders.
+        search_kind: ``RPATH``, ``RUNPATH`` or empty.
+        elsewhere: SONAME to path of what the loader did not find although the machine has it (a CUDA toolkit's folder).
+        library_path: the folders of the user's LD_LIBRARY_PATH.
+        preloaded: each entry of the user's LD_PRELOAD and the file it leads to, links followed.
+        wiring: ``""`` never wired by us, ``ok``, or what is gone.
+    """
+
+    gate: GateFacts | None = None
+    gate_bare: GateFacts | None = None
+    provided: Mapping[str, str] = field(default_factory=dict)
+    tools: tuple[Tool, ...] = ()
+    search: tuple[str, ...] = ()
+    search_kind: str = ""
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+    library_path: tuple[SearchedFolder, ...] = ()
+    preloaded: tuple[tuple[str, str], ...] = ()
+    wiring: str = ""
+
+
+@dataclass(frozen=True)
+class PackageFacts:
+    """The interpreter of an environment and what is installed in it.
+
+    Attributes:
         packages: every distribution on its path, first found first.
         tensorflow: each ``tensorflow`` package or module on its path under the user's variables; the first is imported.
         distribution: the one that the import finds, None where none is installed.
@@ -234,29 +260,10 @@ class EnvironmentFacts:
         conda: name to version of conda packages; ``conda_builds`` name to build string.
         faults: damaged files.
         checked: how many files were looked at.
-        gate: the loader under the user's variables; None where it could not be asked.
-        gate_bare: under ``env -i``.
-        provided: SONAME to path for every CUDA library in the environment.
-        tools: ptxas and libdevice.
-        search: RPATH/RUNPATH of the framework library, as folders.
-        search_kind: ``RPATH``, ``RUNPATH`` or empty.
-        elsewhere: SONAME to path of what the loader did not find although the machine has it (a CUDA toolkit's folder).
-        library_path: the folders of the user's LD_LIBRARY_PATH.
-        preloaded: each entry of the user's LD_PRELOAD and the file it leads to, links followed.
-        wiring: ``""`` never wired by us, ``ok``, or what is gone.
         record: ``""`` not ours, ``ok``, ``incomplete`` (creation was interrupted) or ``moved`` (made at another path).
         recorded_prefix: where it was made, for ``moved``.
-        pointers: Jupyter kernels and editors.
-        scripts_set: variable to value, set by activation scripts of the environment, with the file:
-            ``(file, variable, value)``.
-        deep_import: `verify`'s import stage, only with ``--deep``; ``deep_device`` likewise.
-        noexec: mount point of a file system without execution on which the environment lies, empty where none.
-        read_only: whether it lies on a file system that cannot be written.
     """
 
-    env: EnvRef | None
-    path: str
-    broken: tuple[str, ...] = ()
     python: PythonVersion | None = None
     implementation: str = "cpython"
     machine: str = "x86_64"
@@ -285,24 +292,8 @@ class EnvironmentFacts:
     conda_builds: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[FileFault, ...] = ()
     checked: int = 0
-    gate: GateFacts | None = None
-    gate_bare: GateFacts | None = None
-    provided: Mapping[str, str] = field(default_factory=dict)
-    tools: tuple[Tool, ...] = ()
-    search: tuple[str, ...] = ()
-    search_kind: str = ""
-    elsewhere: Mapping[str, str] = field(default_factory=dict)
-    library_path: tuple[SearchedFolder, ...] = ()
-    preloaded: tuple[tuple[str, str], ...] = ()
-    wiring: str = ""
     record: str = ""
     recorded_prefix: str = ""
-    pointers: tuple[Pointer, ...] = ()
-    scripts_set: tuple[tuple[str, str, str], ...] = ()
-    deep_import: Stage | None = None
-    deep_device: Stage | None = None
-    noexec: str = ""
-    read_only: bool = False
 
     @property
     def versions(self) -> Mapping[str, str]:
@@ -315,6 +306,29 @@ class EnvironmentFacts:
     def package(self, name: str) -> Package | None:
         """Return the distribution of that normalised name."""
         return next((item for item in self.packages if item.name == name), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentFacts(PackageFacts, LibraryFacts):
+    """One Python environment, read from outside; nothing of TensorFlow is imported.
+
+    Attributes:
+        env: where it is; None where its Python does not run.
+        path: what was asked for, absolute.
+        broken: why its Python does not run, line by line; empty where it does.
+        pointers: Jupyter kernels and editors.
+        scripts_set: variable to value, set by activation scripts of the environment, with the file:
+            ``(file, variable, value)``.
+        deep_import: `verify`'s import stage, only with ``--deep``; ``deep_device`` likewise.
+    """
+
+    env: EnvRef | None
+    path: str
+    broken: tuple[str, ...] = ()
+    pointers: tuple[Pointer, ...] = ()
+    scripts_set: tuple[tuple[str, str, str], ...] = ()
+    deep_import: Stage | None = None
+    deep_device: Stage | None = None
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from provision import wiring
 from provision.errors import InvalidFileError
 from provision.host.parallel import Pending
-from provision.model.snapshot import STALE, Answered, GateFacts, SearchedFolder, Tool
+from provision.model.snapshot import STALE, Answered, GateFacts, LibraryFacts, SearchedFolder
 from provision.probes.environment import Inventory
 from provision.probes.hygiene import bare_environ, guest_environ
 from provision.probes.launcher import run_probe
@@ -46,22 +46,6 @@ _MACHINE_FOLDERS = (
     ("/usr/local", "lib"),
 )
 """Where machines have CUDA libraries that no loader looks for by itself."""
-
-
-@dataclass(frozen=True)
-class LibraryFacts:
-    """What `read_libraries` found; the fields are those of `EnvironmentFacts`."""
-
-    gate: GateFacts | None = None
-    gate_bare: GateFacts | None = None
-    provided: Mapping[str, str] = field(default_factory=dict)
-    tools: tuple[Tool, ...] = ()
-    search: tuple[str, ...] = ()
-    search_kind: str = ""
-    elsewhere: Mapping[str, str] = field(default_factory=dict)
-    library_path: tuple[SearchedFolder, ...] = ()
-    preloaded: tuple[tuple[str, str], ...] = ()
-    wiring: str = ""
 
 
 def read_libraries(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from packaging.requirements import Requirement
 
-from provision.model.matrix import LibrarySet, Matrix, Row
-from provision.model.snapshot import CxxLibrary, FileFault, Package
-from provision.model.versions import CudaVersion, CudnnVersion, GlibcVersion, PythonVersion
+from provision.model.matrix import Matrix, Row
+from provision.model.snapshot import Package, PackageFacts
+from provision.model.versions import CudaVersion, CudnnVersion
 from provision.probes.environment import TENSORFLOW_DISTRIBUTIONS, Inventory, inspect_as_user
 from provision.snapshot.build import read_build, read_gencode
 from provision.snapshot.cxx import read_cxx
@@ -24,42 +23,6 @@ from provision.system import System
 
 _BENDS_PATH = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE")
 _NEWER_KERAS = "tf-keras"
-
-
-@dataclass(frozen=True)
-class PackageFacts:
-    """What `provision.model.snapshot.EnvironmentFacts` holds about packages, under the same names."""
-
-    python: PythonVersion
-    implementation: str
-    machine: str
-    glibc: GlibcVersion | None
-    abiflags: str
-    packages: tuple[Package, ...] = ()
-    tensorflow: tuple[str, ...] = ()
-    distribution: Package | None = None
-    others: tuple[Package, ...] = ()
-    remnants: tuple[str, ...] = ()
-    user_site: tuple[Package, ...] = ()
-    python_path: tuple[str, ...] = ()
-    hidden: tuple[Package, ...] = ()
-    shadows: tuple[tuple[str, str], ...] = ()
-    user_error: str = ""
-    wheel_tags: tuple[str, ...] = ()
-    gencode: str = ""
-    cxx: CxxLibrary | None = None
-    build: Mapping[str, str | bool] = field(default_factory=dict)
-    cuda_build: bool | None = None
-    built_cuda: CudaVersion | None = None
-    built_cudnn: CudnnVersion | None = None
-    row: Row | None = None
-    library_set: LibrarySet | None = None
-    conda: Mapping[str, str] = field(default_factory=dict)
-    conda_builds: Mapping[str, str] = field(default_factory=dict)
-    faults: tuple[FileFault, ...] = ()
-    checked: int = 0
-    record: str = ""
-    recorded_prefix: str = ""
 
 
 def read_packages(

@@ -10,22 +10,16 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from provision.host.parallel import Pending
 from provision.model.host import HostFacts
 from provision.model.matrix import LibrarySet, Matrix, Row
 from provision.model.plan import Plan, Refusal, Request
-from provision.model.snapshot import EnvironmentFacts, LogFacts, MachineFacts, ScriptFacts, Snapshot
+from provision.model.snapshot import EnvironmentFacts, LibraryFacts, LogFacts, MachineFacts, ScriptFacts, Snapshot
 from provision.probes.environment import Inventory
 from provision.snapshot.interpreter import Unusable
 from provision.system import System
 from provision.verify.answer import Premises
-
-if TYPE_CHECKING:
-    from provision.snapshot.libraries import LibraryFacts
-
-_FIELDS = {item.name for item in dataclasses.fields(EnvironmentFacts)}
 
 
 @dataclass(frozen=True)
@@ -82,7 +76,7 @@ def take(system: System, wanted: Wanted, matrix: Callable[[], Matrix]) -> Snapsh
     script = _read_script(wanted.script) if wanted.script else None
     environment: EnvironmentFacts | None = None
     if isinstance(found, Unusable):
-        environment = EnvironmentFacts(None, found.path, found.why)
+        environment = EnvironmentFacts(env=None, path=found.path, broken=found.why)
     elif found is not None and libraries is not None:
         environment = _environment(system, wanted, found, known, libraries)
     facts = host.result() if host else None
@@ -162,8 +156,8 @@ def _environment(
         path=str(found.env.prefix),
         pointers=pointers,
         scripts_set=scripts_set,
-        **_fields_of(packages),
-        **_fields_of(libraries.result()),
+        **vars(packages),
+        **vars(libraries.result()),
     )
 
 
@@ -188,11 +182,6 @@ def _machine(system: System, host: HostFacts, found: Inventory | Unusable | None
 
 def _folder_of(script: Path) -> Path:
     return script if script.is_dir() else script.absolute().parent
-
-
-def _fields_of(read: Any) -> dict[str, Any]:
-    """Return the fields that a reader's answer shares with `EnvironmentFacts`."""
-    return {item.name: getattr(read, item.name) for item in dataclasses.fields(read) if item.name in _FIELDS}
 
 
 def _read_log(name: str, data: bytes) -> LogFacts:

@@ -84,8 +84,10 @@ class Case:
         names = {"pip": "24.0", "tensorflow": self.release, **wheels}
         gate = GateFacts(tuple(self.user.values()))
         facts = EnvironmentFacts(
-            EnvRef(PurePosixPath(PREFIX), PurePosixPath(f"{PREFIX}/bin/python"), PurePosixPath(SITE), "venv", False),
-            PREFIX,
+            env=EnvRef(
+                PurePosixPath(PREFIX), PurePosixPath(f"{PREFIX}/bin/python"), PurePosixPath(SITE), "venv", False
+            ),
+            path=PREFIX,
             packages=tuple(Package(name, version, SITE) for name, version in names.items()),
             distribution=Package("tensorflow", self.release, SITE),
             row=self.row,

@@ -306,12 +306,12 @@ CAUSED: tuple[tuple[str, str], ...] = (
     ),
     ("missing_cudnn", "Unable to load any of {libcudnn_cnn.so.9.3.0, libcudnn_cnn.so.9.3, libcudnn_cnn.so.9}\n"),
     ("driver_missing", "DKMS module 'nvidia-470.42' failed to build, please check /var/lib/dkms\n"),
-    ("driver_missing", "==> ERROR: module not found: 'nvidia_uvm'\n"),
     (
-        "driver_missing",
-XX        "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n"
-        "$ dkms status\nnvidia/525.60.11: added\n",
+        "python_version_unsupported",
+        "  - tensorflow-io requires Python >=3.7, <3.12, so it will not be satisfied for 3.12\n",
     ),
+    ("driver_missing", "==> ERROR: module not found: 'nvidia_uvm'\n"),
+    ("driver_missing", "couldn't communicate with the NVIDIA driver.\n$ dkms status\nnvidia/525.60.11: added\n"),
     ("out_of_memory", "host:29:33 [0] include_hdrs/alloc.h:40 NCCL WARN Cuda failure 'out of memory'\n"),
     ("avx_missing_illegal_instruction", "zsh: illegal hardware instruction  python\n"),
     ("broken_official_image", "$ docker run --gpus all -it tensorflow/tensorflow:latest-gpu bash\n" + CANNOT_DLOPEN),
@@ -415,5 +415,6 @@ UNTOLD: tuple[tuple[str, str], ...] = (
         "a name without a device",
         "x was explicitly assigned to /device:GPU:0 but available devices are [ /device:CPU:0 ]",
     ),
+    ("poetry finds no file", "Unable to find installation candidates for tensorflow (2.0.2)\n"),
 )
 """Logs that several causes would explain."""

@@ -167,7 +167,7 @@ def test_the_code_is_the_primary_cause_where_all_else_is_in_order(known: Matrix,
 
 
 def facts(**values: Any) -> EnvironmentFacts:
-    return EnvironmentFacts(ENV, str(ENV.prefix), **values)
+    return EnvironmentFacts(env=ENV, path=str(ENV.prefix), **values)
 
 
 def kernel(name: str, python: str, folder: str = "/home/you/.local/share/jupyter/kernels", **more: Any) -> Pointer:

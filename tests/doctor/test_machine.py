@@ -254,12 +254,12 @@ def test_platforms(text: str, code: str) -> None:
 
 def test_the_last_release_for_windows() -> None:
     row = real_matrix().row(TfVersion("2.10.1"))
-    environment = EnvironmentFacts(None, "/env", row=row)
+    environment = EnvironmentFacts(env=None, path="/env", row=row)
     assert look(described("os=windows,gpu=8.6,driver=573.76"), environment=environment) == []
 
 
 def test_a_cuda_build_for_another_architecture_is_taken_at_its_word() -> None:
-    assert look(described("arch=aarch64"), environment=EnvironmentFacts(None, "/env", cuda_build=True)) == []
+    assert look(described("arch=aarch64"), environment=EnvironmentFacts(env=None, path="/env", cuda_build=True)) == []
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_compat_of_an_image_is_no_cause_where_no_gpu_was_passed_in(machine: Mach
 
 def test_a_stub_that_only_tensorflow_meets() -> None:
     stub = Answered("libcuda.so.1", "/env/lib/stubs/libcuda.so")
-    environment = EnvironmentFacts(None, "/env", gate=GateFacts(beside=(stub,)))
+    environment = EnvironmentFacts(env=None, path="/env", gate=GateFacts(beside=(stub,)))
     one(look(live("driver=550.54.14,gpu=8.6"), environment=environment), "libcuda_stub_or_shadowed")
 
 

@@ -133,7 +133,7 @@ def test_memory_held_on_one_of_two(full: tuple[int, ...], visible: str | None, c
 
 def test_no_avx_where_the_matrix_has_no_row() -> None:
     installed = Package("tf-nightly", "2.23.0.dev20261101", "/env/lib")
-    environment = EnvironmentFacts(None, "/env", distribution=installed)
+    environment = EnvironmentFacts(env=None, path="/env", distribution=installed)
     host = live("driver=550.54.14,gpu=8.6,cpu=x86-64-v2")
     one(look(host, environment=environment), "avx_missing_illegal_instruction", Certainty.LIKELY)
     assert look(live("driver=550.54.14,gpu=8.6,cpu=x86-64-v3"), environment=environment) == []

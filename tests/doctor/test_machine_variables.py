@@ -50,7 +50,9 @@ def test_a_wrong_entry_cuts_the_list(machine: Machine, fake_driver: Path, value:
 
 
 def test_the_script_that_hides_is_named() -> None:
-    environment = EnvironmentFacts(None, "/env", scripts_set=(("/env/bin/activate", "CUDA_VISIBLE_DEVICES", "-1"),))
+    environment = EnvironmentFacts(
+        env=None, path="/env", scripts_set=(("/env/bin/activate", "CUDA_VISIBLE_DEVICES", "-1"),)
+    )
     host = live("driver=550.54.14,gpu=8.6", driver_state=DriverState.HIDDEN)
     findings = look(host, environment=environment, variables={"CUDA_VISIBLE_DEVICES": "-1"})
     assert "/env/bin/activate" in [clue.source for clue in one(findings, "visible_devices_hidden").evidence]

@@ -9,10 +9,10 @@ import pytest
 from snapshot.small_environment import add_distribution, add_tensorflow, age, elf, make_venv
 
 from provision.matrix.loading import load
-from provision.model.snapshot import EnvironmentFacts
+from provision.model.snapshot import EnvironmentFacts, PackageFacts
 from provision.probes.environment import inspect
 from provision.snapshot.origin import read_origin
-from provision.snapshot.packages import PackageFacts, read_packages
+from provision.snapshot.packages import read_packages
 from provision.system import System
 
 MATRIX = load()

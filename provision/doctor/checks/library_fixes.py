@@ -101,7 +101,7 @@ def again(seen: EnvironmentFacts, packages: Sequence[str]) -> tuple[Fix, ...]:
 
 def wire_command(seen: EnvironmentFacts) -> tuple[str, ...]:
     """Return the command that wires; none where it would refuse (no row, a system Python, packages elsewhere)."""
-    if seen.env is None or seen.env.kind == "system" or seen.row is None or seen.read_only:
+    if seen.env is None or seen.env.kind == "system" or seen.row is None:
         return ()
     if seen.distribution is not None and not seen.distribution.folder.startswith(f"{seen.path}/"):
         return ()

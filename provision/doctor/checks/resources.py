@@ -67,7 +67,7 @@ def _noexec(snapshot: Snapshot) -> Iterator[Finding]:
     """An environment on a file system from which nothing may be executed."""
     machine = snapshot.machine
     place = machine.mount("environment") if machine else None
-    point = place.point if place and place.noexec else snapshot.environment.noexec if snapshot.environment else ""
+    point = place.point if place and place.noexec else ""
     if not point:
         return
     yield Finding(

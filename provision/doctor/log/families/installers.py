@@ -31,6 +31,7 @@ FAMILIES: tuple[Family, ...] = (
         "no matching distribution",
         kind="pip",
     ),
+    family("no-distribution", rf"Unable to find installation candidates for {_PACKAGE}", "candidates for", kind="pip"),
     family(
         "wheel-refused",
         r"(?<![\w.])(?P<package>[\w.]{1,60})-[\w.!+]{1,40}-(?P<tag>(?:cp|"
@@ -118,7 +119,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     family(
         "poetry-python",
-        rf"{_PACKAGE} requires Python (?P<needs>[<>=~!][^\n,;]*(?:,[<>=~!][^\n;]*)?),? so it will not "
+        rf"{_PACKAGE} requires Python (?P<needs>[<>=~!][^\n,;]*(?:,\s?[<>=~!][^\n;]*)?),? so it will not "
         rf"be (?:satisfied|installable)",
         "requires python",
         kind="pip",

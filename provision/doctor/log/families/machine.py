@@ -197,7 +197,7 @@ FAMILIES: tuple[Family, ...] = (
         kind=_KERNEL,
     ),
     # dkms status: its sources are there, and it was built for no kernel
-    family("dkms-added", r"\bnvidia[\w\-]*[/,]\s?[\d.]+: added(?=\s*(?:\n|\Z))", ": added", kind=_KERNEL),
+    family("dkms-added", r"\bnvidia[\w\-]{0,40}[/,]\s?[\d.]+: added(?=\s*(?:\n|\Z))", ": added", kind=_KERNEL),
     family(
         "modprobe-missing", r"ERROR: module not found: [`'](?P<module>nvidia\w*)'", "module not found", kind=_KERNEL
     ),
