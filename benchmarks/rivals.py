@@ -54,8 +54,7 @@ class Case:
 
 
 CASES = (
-    Case("bare-wheels", "plain-2.16.1", r"not look there|(search|library).path",
-         r"libcudnn|Cannot dlopen|LD_LIBRARY_PATH"),
+    Case("bare-wheels", "plain-2.16.1", r"not look there|search path", r"libcudnn|Cannot dlopen|LD_LIBRARY_PATH"),
     Case("no-cudnn", "plain-2.17.1", r"libcudnn\.so\.8|cudnn.{0,40}(missing|not (found|installed))",
          r"cudnn|Cannot dlopen"),
     Case("no-cufft", "plain-2.17.1", r"libcufft|cufft.{0,40}(missing|not (found|installed))", r"Cannot dlopen"),
@@ -78,6 +77,28 @@ CASES = (
          r"SIGBUS|Bus error|RECORD|ended with -7"),
     Case("local-tensorflow.py", "plain-2.17.1", r"tensorflow\.py", r"circular|shadow"),
 )  # fmt: skip
+NVIDIA_SMI = """\
+#!{python}
+# What nvidia-smi prints on this machine, as far as anybody asks.
+import os, sys
+told = os.environ.get
+name, cc, driver = told("FAKEGPU_NAMES", "Fake GPU"), told("FAKEGPU_CC", "8.6"), told("FAKEGPU_DRIVER", "570.86.10")
+cuda, words = told("FAKEGPU_CUDA", "12.8"), " ".join(sys.argv[1:])
+known = {{"name": name, "gpu_name": name, "driver_version": driver, "compute_cap": cc, "index": "0", "count": "1",
+         "uuid": "GPU-00000000-0000-0000-0000-000000000000", "memory.total": "24576 MiB", "memory.used": "512 MiB",
+         "memory.free": "24064 MiB", "temperature.gpu": "40", "utilization.gpu": "0 %"}}
+asked = [item.partition("=")[2].split(",") for item in sys.argv if item.startswith("--query-gpu")]
+if asked:
+    values = [known.get(field.strip(), "[N/A]") for field in asked[0]]
+    print(*(["", ", ".join(asked[0]) + "\\n"]["noheader" not in words],), sep="", end="")
+    print(", ".join(value.split(" ")[0] if "nounits" in words and "MiB" in value else value for value in values))
+elif "-L" in sys.argv:
+    print(f"GPU 0: {{name}} (UUID: {{known['uuid']}})")
+else:
+    print(f"| NVIDIA-SMI {{driver}}   Driver Version: {{driver}}   CUDA Version: {{cuda}} |")
+    print(f"|   0  {{name}}  Off | 00000000:01:00.0 Off | N/A |")
+    print("| 30%   40C  P8  20W / 350W |  512MiB / 24576MiB |  0%  Default |")
+"""
 ALARM = re.compile(
     r"\b(error|fail(ed|ure)?|warn(ing)?|mismatch|incompatible|conflict|missing|critical)\b|✗|❌|⚠|✘", re.IGNORECASE
 )
@@ -106,7 +127,7 @@ class Laboratory:
     place: Path
     originals: Originals
 
-    def bench(self, original: str) -> Bench:
+    def bench(self, original: str, fault: str = "") -> Bench:
         """Return a copy with the rivals in it, on the machine with a GPU."""
         place = Path(tempfile.mkdtemp(dir=self.place))
         driver = self.place / "driver"
@@ -114,6 +135,9 @@ class Laboratory:
             fakedriver.build(driver)
         machine = Machine.make(place / "machine", driver)
         (place / "scratch").mkdir()
+        if fault != "driver-missing":
+            machine.program("nvidia-smi", "")
+            next((place / "machine").rglob("nvidia-smi")).write_text(NVIDIA_SMI.format(python=sys.executable))
         bench = Bench(self.originals.copy(original, place / "work/env"), machine, place / "scratch")
         # Their own dependencies must not exchange the environment's packages: that would be another fault.
         kept = place / "kept.txt"
@@ -212,7 +236,7 @@ def table(laboratory: Laboratory, cases: Sequence[Case]) -> None:
                 lines = [line for line in said.splitlines() if ALARM.search(line) and not NONE.search(line)]
                 if lines and name != "TensorFlow":
                     alarms.setdefault(name, set()).add(f"{sound}: {lines[0].strip()[:110]}")
-        bench = laboratory.bench(case.original)
+        bench = laboratory.bench(case.original, case.fault)
         fault = FAULTS[case.fault]
         fault.inject(bench)
         said = answers(bench)

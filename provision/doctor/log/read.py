@@ -14,6 +14,7 @@ from provision.model.snapshot import LogFacts, Signal
 
 _MOST_OF_ONE = 60
 _MOST_TRIED = 2000
+_MOST_IN_LINE = 50
 _TEXT = 300
 # A pattern is tried from the line before its needle to some lines after it; two needles nearer than this are one.
 _BEFORE, _LONGEST, _NEAR, _AFTER = 120, 600, 80, 900
@@ -42,12 +43,13 @@ def read_log(name: str, data: bytes) -> LogFacts:
     seen: set[tuple[str, str]] = set()
     kinds: dict[str, None] = {}
     counted = Counted()
+    spent: Counter[tuple[str, int]] = Counter()
     for block in blocks(data, counted):
         places = _NEEDLES.places(block.text, _NEAR)
         for row in FAMILIES if places else ():
             if kept[row.key] >= _MOST_OF_ONE or tried[row.key] >= _MOST_TRIED:
                 continue
-            for match in _matches(row, block, places):
+            for match in _matches(row, block, places, spent):
                 tried[row.key] += 1
                 if kept[row.key] >= _MOST_OF_ONE or tried[row.key] >= _MOST_TRIED:
                     break
@@ -61,14 +63,23 @@ def read_log(name: str, data: bytes) -> LogFacts:
     return LogFacts(name, counted.lines, tuple(kinds), tuple(signal for _, _, signal in found))
 
 
-def _matches(row: Family, block: Block, places: dict[str, list[int]]) -> Iterator[re.Match[str]]:
-    """Yield the matches of a row, looking only where one of its needles is near."""
+def _matches(
+    row: Family, block: Block, places: dict[str, list[int]], spent: Counter[tuple[str, int]]
+) -> Iterator[re.Match[str]]:
+    """Yield the matches of a row, looking only where one of its needles is near, and in one line not for ever.
+
+    ``spent`` counts how often a line was looked at: a whole log in one line of megabytes says the same again and again.
+    """
     at = sorted(place for needle in row.needles for place in places.get(needle, ()))
     text, done = block.text, 0
     for place in at:
         end = place + _NEAR + _AFTER
         if end <= done:
             continue
+        line = (row.key, block.line_of(place))
+        if spent[line] >= _MOST_IN_LINE:
+            continue
+        spent[line] += 1
         least = max(place - _LONGEST, 0)
         start = max(text.rfind("\n", least, max(place - _BEFORE, least)) + 1, least)
         for match in row.pattern.finditer(text, max(start, done), end):

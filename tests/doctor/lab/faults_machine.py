@@ -169,7 +169,7 @@ def _noexec(bench: Bench) -> None:
 
 def _address_space(bench: Bench) -> None:
     bench.machine.file(
-        "/proc/self/limits", "Max address space         2147483648           2147483648           bytes\n"
+        "/proc/self/limits", "Max address space         1073741824           1073741824           bytes\n"
     )
 
 

@@ -22,7 +22,7 @@ CASES = sorted(
 
 SLOW = ("tfgpu-provision sync", "--reinstall")
 """What takes long: one verifies, the other makes uv download anew, and leaves a second copy in its cache."""
-TYPED_ALL_THE_SAME = ("empty-library", "protobuf-4")
+TYPED_ALL_THE_SAME = ("empty-library",)
 
 Place = Callable[[str], Bench]
 
