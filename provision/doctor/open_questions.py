@@ -71,7 +71,7 @@ def _environment(snapshot: Snapshot, findings: Sequence[Finding]) -> Iterator[Qu
     if seen is None or seen.env is None or not seen.tensorflow:
         return
     where = shlex.quote(named(seen))
-    if seen.cuda_build is not False and not _has_loader_answer(seen):
+    if seen.cuda_build is not False and not _has_loader_answer(seen, findings):
         what = "what the loader makes of the CUDA libraries: TensorFlow's own loader gave no answer"
         yield Question(Unsure(what, f"tfgpu-provision doctor {where} --deep"), decides=True)
     if seen.distribution is not None and seen.row is None:
@@ -85,9 +85,14 @@ def _environment(snapshot: Snapshot, findings: Sequence[Finding]) -> Iterator[Qu
         )
 
 
-def _has_loader_answer(seen: EnvironmentFacts) -> bool:
+def _has_loader_answer(seen: EnvironmentFacts, findings: Sequence[Finding]) -> bool:
+    """Whether it said something, or how it ended is a finding; a child that hung or was killed said nothing."""
     gate = seen.gate
-    return gate is not None and bool(gate.libraries or gate.ended or gate.unloadable)
+    if gate is None:
+        return False
+    if gate.ended or gate.unloadable:
+        return any(item.is_fault for item in findings)
+    return bool(gate.libraries)
 
 
 def _imported(snapshot: Snapshot, findings: Sequence[Finding]) -> Iterator[Question]:

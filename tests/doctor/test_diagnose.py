@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.doctor.diagnose import ranked
+from provision.doctor.diagnose import diagnose, ranked
+from provision.matrix import load
 from provision.model.doctor import Category, Cause, Certainty, Clue, Effect, Finding, Fix, Role
+from provision.model.environment import EnvRef
+from provision.model.snapshot import EnvironmentFacts, GateFacts, Package, Snapshot
 
 
 def cause(code: str, depth: int, effect: Effect = Effect.CPU) -> Cause:
@@ -167,3 +171,19 @@ def test_laws(items: list[Finding]) -> None:
 def test_the_order_of_the_checks_means_nothing(order: tuple[int, ...]) -> None:
     items = [found("driver"), found("library", Certainty.LIKELY), found("no_gpu")]
     assert ranked([items[place] for place in order], CAUSES) == ranked(items, CAUSES)
+
+
+@pytest.mark.parametrize("ended", ["timeout", "signal SIGKILL", "exit 127"])
+def test_a_loader_that_was_stopped_leaves_the_question_open(ended: str) -> None:
+    env = EnvRef(PurePosixPath("/env"), PurePosixPath("/env/bin/python"), PurePosixPath("/env/site"), "venv", False)
+    seen = EnvironmentFacts(
+        env=env,
+        path="/env",
+        tensorflow=("/env/site/tensorflow/__init__.py",),
+        distribution=Package("tensorflow", "2.17.1", "/env/site"),
+        cuda_build=True,
+        gate=GateFacts(ended=ended),
+    )
+    diagnosis = diagnose(Snapshot(matrix=load(), environment=seen), subject="/env")
+    assert not diagnosis.sound
+    assert any("own loader gave no answer" in item.what for item in diagnosis.unsure)
