@@ -69,7 +69,7 @@ _TEXTS: tuple[tuple[str, str, str, str], ...] = (
         ),
         "protobuf-mismatch",
         "the installed protobuf does not fit this TensorFlow",
-        "releases up to 2.9 need protobuf<3.21",
+        "releases up to 2.9 need protobuf<3.21; `pip check` says what later ones need",
     ),
     (
         r"ModuleNotFoundError: No module named 'tensorflow'\s*$",
