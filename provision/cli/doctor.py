@@ -48,7 +48,7 @@ def doctor(
 
     from provision.cli.common import leave, print_json
     from provision.system import System
-    from provision.workflows.doctor import cause_of, check_place, identity, versions, write_report
+    from provision.workflows.doctor import cause_of, identity, versions
     from provision.workflows.doctor import doctor as run
 
     if list_ or explain is not None:
@@ -61,7 +61,10 @@ def doctor(
         else:
             print_json(causes_document()) if json else typer.echo(causes_text())
         return
-    check_place(report)
+    if report:
+        from provision.workflows.common import check_place
+
+        check_place(report, "report")
     system = System()
     result = run(
         system,
@@ -79,8 +82,11 @@ def doctor(
     document = doctor_document(result.diagnosis, result.seconds)
     if report:
         from provision.report.redact import redacted
+        from provision.workflows.common import write_document
 
-        write_report(report, redacted(document, identity(system), versions(result.snapshot), system.environ))
+        write_document(
+            report, redacted(document, identity(system), versions(result.snapshot), system.environ), "report"
+        )
     if json:
         print_json(document)
     else:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from typing_extensions import Self
 
-from provision.system.door import (
+from provision.system.process import (
     NOT_EXECUTABLE,
     Completed,
     before_exec,

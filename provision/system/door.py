@@ -8,69 +8,26 @@ import select
 import shutil
 import signal
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
-if TYPE_CHECKING:
-    from provision.system.conversation import Conversation
+from provision.system.conversation import Conversation
+from provision.system.process import (
+    NOT_EXECUTABLE,
+    NOT_FOUND,
+    Completed,
+    before_exec,
+    drain,
+    interrupts_wait,
+    kill_group,
+    start_thread,
+)
 
-NOT_FOUND = 127
-NOT_EXECUTABLE = 126
-_OUTPUT_LIMIT = 64 * 1024 * 1024
-_LINE_LIMIT = 1 << 20
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PR_SET_PDEATHSIG = 1
 _KILL_PATIENCE = 5.0
-
-
-@dataclass(frozen=True)
-class Completed:
-    """A program that ended, or was ended.
-
-    ``returncode`` follows the shell: 127 not found, 126 not executable, negative for a signal. ``timed_out`` says
-    that the time limit ended it.
-    """
-
-    argv: tuple[str, ...]
-    returncode: int
-    stdout: str
-    stderr: str
-    timed_out: bool = False
-    seconds: float = 0.0
-
-    @property
-    def ok(self) -> bool:
-        """Whether it ended by itself with 0."""
-        return self.returncode == 0 and not self.timed_out
-
-
-@contextlib.contextmanager
-def interrupts_wait() -> Iterator[set[signal.Signals]]:
-    """Hold back Ctrl-C and its like for the length of a block, and deliver it at the block's end.
-
-    For steps that an interrupt must not fall into: one that comes while Python forks is swallowed (it is raised in a
-    callback whose errors are only printed), and what is half made has nobody yet to clean it up. Other threads must
-    come from `start_thread`. Yields the signals that were blocked before.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
-    try:
-        yield {signal.Signals(number) for number in before}
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def start_thread(function: Callable[..., object], *arguments: object) -> threading.Thread:
-    """Start a daemon thread to which the kernel never hands Ctrl-C and its like: they are the main thread's."""
-    thread = threading.Thread(target=function, args=arguments, daemon=True)
-    with interrupts_wait():
-        thread.start()
-    return thread
 
 
 def _await_end(process: subprocess.Popen[bytes], timeout: float) -> None:
@@ -88,26 +45,6 @@ def _await_end(process: subprocess.Popen[bytes], timeout: float) -> None:
         poll.poll(timeout * 1000)
     finally:
         os.close(descriptor)
-
-
-def before_exec(blocked: set[signal.Signals]) -> Callable[[], None]:
-    """Return what a child does before it becomes the program.
-
-    It takes back the signals that were only held back for the fork, and on Linux asks to be killed when this process
-    is, so that no orphan goes on writing.
-    """
-    prctl = None
-    if sys.platform.startswith("linux"):
-        import ctypes  # noqa: PLC0415 - most commands start no child
-
-        prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-    def prepare() -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        if prctl is not None:
-            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    return prepare
 
 
 @dataclass(frozen=True)
@@ -199,8 +136,6 @@ class System:
         self, argv: Sequence[str], *, env: Mapping[str, str], on_line: Callable[[str], None] | None = None
     ) -> Conversation:
         """Return a program that will answer line by line, see `provision.system.conversation`."""
-        from provision.system.conversation import Conversation  # noqa: PLC0415 - most commands have none
-
         return Conversation(argv, env=env, on_line=on_line)
 
     def path(self, path: str | Path) -> Path:
@@ -253,20 +188,3 @@ def _feed(pipe: IO[bytes], data: bytes) -> None:
         pipe.write(data)
     with contextlib.suppress(OSError):
         pipe.close()
-
-
-def drain(pipe: IO[bytes], into: list[bytes], on_line: Callable[[str], None] | None) -> None:
-    """Collect what a child says, up to a limit, and pass each line on."""
-    size = 0
-    for line in iter(lambda: pipe.readline(_LINE_LIMIT), b""):
-        size += len(line)
-        if size <= _OUTPUT_LIMIT:
-            into.append(line)
-        if on_line is not None:
-            on_line(line.decode("utf-8", "replace").rstrip("\n"))
-
-
-def kill_group(pid: int) -> None:
-    """Kill a child that was started in a session of its own, with its children."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)

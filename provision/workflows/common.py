@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from provision import matrix
+from provision.errors import ToolFailedError, UsageError
 from provision.host import TIME_LIMIT, describe, detect
 from provision.model.host import HostFacts
 from provision.model.matrix import Matrix
-from provision.system import System
+from provision.system import System, write_atomic
 from provision.workflows.settings import Settings
 
 FOR_VARIABLE = "TFGPU_FOR"
@@ -41,3 +44,35 @@ def load_matrix(option: Path | None, settings: Settings) -> Matrix:
         InvalidFileError: the file is wrong; all its errors at once.
     """
     return matrix.load(option or settings.path("matrix"))
+
+
+def check_place(path: Path | None, what: str) -> None:
+    """Refuse a place that cannot work before minutes of work are done for it.
+
+    Args:
+        path: of a file that is to be written; None for none.
+        what: ``receipt`` or ``report``: names the option and the code.
+
+    Raises:
+        UsageError: code ``receipt-not-written`` and so on.
+    """
+    if path and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise UsageError(
+            f"the {what} cannot be written to {path}",
+            code=f"{what}-not-written",
+            why=("it is a folder" if path.is_dir() else f"there is no folder {path.absolute().parent}",),
+            hint="give a file in a folder that exists",
+        )
+
+
+def write_document(path: Path, document: Mapping[str, Any], what: str) -> None:
+    """Write a JSON document so that a crash leaves the old one or the new one; raises ToolFailedError as above."""
+    try:
+        write_atomic(path, json.dumps(document, indent=2, ensure_ascii=True) + "\n")
+    except OSError as error:
+        raise ToolFailedError(
+            f"the {what} cannot be written to {path}",
+            code=f"{what}-not-written",
+            why=(error.strerror or str(error),),
+            hint=f"give another file with --{what}",
+        ) from error

@@ -28,6 +28,7 @@ from provision.model.plan import Plan
 from provision.model.progress import Observer
 from provision.model.verdict import Level, Outcome, StageStatus, Verdict
 from provision.system import System, write_atomic
+from provision.workflows.common import write_document
 from provision.workflows.create_watch import UvWatch
 
 _SECONDS = 60.0
@@ -70,7 +71,7 @@ def final_check(system: System, prefix: Path) -> str:
 
 def verified(system: System, plan: Plan, matrix: Matrix, prefix: Path, watch: Observer) -> Verdict:
     """Verify an environment up to the proof on a GPU, and leave the receipt in it."""
-    from provision.workflows.verify import verify, write_receipt  # noqa: PLC0415 - see `preload`
+    from provision.workflows.verify import verify  # noqa: PLC0415 - see `preload`
 
     result = verify(
         system,
@@ -82,7 +83,7 @@ def verified(system: System, plan: Plan, matrix: Matrix, prefix: Path, watch: Ob
         host=None if plan.host.described else plan.host,
         observer=watch,
     )
-    write_receipt(prefix / RECORD_FOLDER / "receipt.json", result.receipt)
+    write_document(prefix / RECORD_FOLDER / "receipt.json", result.receipt, "receipt")
     return result.verdict
 
 

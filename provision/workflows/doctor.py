@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import json
 import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from provision.errors import ToolFailedError, UsageError
+from provision.errors import UsageError
 from provision.host.parallel import Pending
 from provision.snapshot.interpreter import ask
-from provision.system import System, write_atomic
+from provision.system import System
 
 if TYPE_CHECKING:  # loading these takes as long as the interpreter takes to answer, see `doctor`
     from provision.model.doctor import Cause, Diagnosis
@@ -128,17 +127,6 @@ def read_bytes(log: str) -> tuple[str, bytes]:
         ) from error
 
 
-def check_place(path: Path | None) -> None:
-    """Refuse a place for the report that cannot work before anything is looked at; raises UsageError."""
-    if path and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise UsageError(
-            f"the report cannot be written to {path}",
-            code="report-not-written",
-            why=("it is a folder" if path.is_dir() else f"there is no folder {path.absolute().parent}",),
-            hint="give a file in a folder that exists",
-        )
-
-
 def identity(system: System) -> Identity:
     """Return the names that a shared report must not have."""
     from provision.verify.receipt import Identity  # noqa: PLC0415 - only a report needs it
@@ -157,19 +145,6 @@ def versions(snapshot: Snapshot) -> frozenset[str]:
     gates = [gate for gate in (seen.gate, seen.gate_bare) if gate is not None]
     loaded = (item.version for gate in gates for item in (*gate.libraries, *gate.beside) if item.version)
     return frozenset((*pins, *loaded, *(item.version for item in seen.packages), *seen.conda.values()))
-
-
-def write_report(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a report so that a crash leaves the old one or the new one; raises ToolFailedError."""
-    try:
-        write_atomic(path, json.dumps(document, indent=2, ensure_ascii=True) + "\n")
-    except OSError as error:
-        raise ToolFailedError(
-            f"the report cannot be written to {path}",
-            code="report-not-written",
-            why=(error.strerror or str(error),),
-            hint="give another file with --report",
-        ) from error
 
 
 def _host(system: System, for_: Sequence[str], *, alone: bool) -> Callable[[], HostFacts] | None:

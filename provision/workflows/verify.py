@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from provision import __version__
-from provision.errors import ToolFailedError, UsageError
 from provision.host import detect
 from provision.model.environment import RECORD_FOLDER, EnvRef
 from provision.model.host import HostFacts
@@ -22,11 +20,11 @@ from provision.probes.environment import Inventory, inspect
 from provision.probes.hygiene import guest_environ
 from provision.snapshot.deep import Run
 from provision.snapshot.premises import conda_versions, find_row, find_set, premises_of
-from provision.system import System, write_atomic
+from provision.system import System
 from provision.verify.answer import Premises
 from provision.verify.receipt import Circumstances, Identity, receipt_document
 from provision.verify.verdict import conclude, skipped
-from provision.workflows.common import load_matrix
+from provision.workflows.common import check_place, load_matrix, write_document
 from provision.workflows.settings import load_settings
 from provision.workflows.verify_stages import STAGES, patience
 
@@ -116,7 +114,7 @@ def verify_command(
     Raises UsageError for a target that is no environment, InvalidFileError for a wrong matrix, ToolFailedError where
     the receipt cannot be written.
     """
-    _check_receipt_place(receipt_file)
+    check_place(receipt_file, "receipt")
     matrix = load_matrix(matrix_file, load_settings(Path.cwd()))
     # Whoever only asks for what needs no GPU does not wait for a driver that may hang.
     host = detect(system, wide=False) if level not in (Level.GATE, Level.IMPORT) else None
@@ -124,32 +122,8 @@ def verify_command(
         system, target, level, matrix=matrix, host=host, timeout=timeout, observer=observer, identify=identify
     )
     if receipt_file:
-        write_receipt(receipt_file, result.receipt)
+        write_document(receipt_file, result.receipt, "receipt")
     return result
-
-
-def write_receipt(path: Path, receipt: Mapping[str, Any]) -> None:
-    """Write a receipt so that a crash leaves the old one or the new one; raises ToolFailedError."""
-    try:
-        write_atomic(path, json.dumps(receipt, indent=2, ensure_ascii=True) + "\n")
-    except OSError as error:
-        raise ToolFailedError(
-            f"the receipt cannot be written to {path}",
-            code="receipt-not-written",
-            why=(error.strerror or str(error),),
-            hint="give another file with --receipt",
-        ) from error
-
-
-def _check_receipt_place(path: Path | None) -> None:
-    """Refuse a place that cannot work before minutes of work are done for it."""
-    if path and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise UsageError(
-            f"the receipt cannot be written to {path}",
-            code="receipt-not-written",
-            why=("it is a folder" if path.is_dir() else f"there is no folder {path.absolute().parent}",),
-            hint="give a file in a folder that exists",
-        )
 
 
 def _identity(system: System) -> Identity:

@@ -20,7 +20,8 @@ from provision.model.verdict import Level, Outcome, StageStatus
 from provision.probes.environment import inspect
 from provision.snapshot.premises import find_row, find_set, premises_of
 from provision.system import System
-from provision.workflows.verify import verify, write_receipt
+from provision.workflows.common import write_document
+from provision.workflows.verify import verify
 
 PLAIN = System(environ={"PATH": os.defpath, "HOME": "/home/anna", "USER": "anna"})
 SCHEMA = json.loads((Path(provision.verify.__file__).parent / "receipt.schema.json").read_text())
@@ -241,7 +242,7 @@ def test_a_receipt_is_written_whole_or_not_at_all(environment: Environment, tmp_
     result = verify(PLAIN, environment.prefix, Level.GATE)
     file = tmp_path / "receipt.json"
     file.write_text("the old one")
-    write_receipt(file, result.receipt)
+    write_document(file, result.receipt, "receipt")
     assert json.loads(file.read_text()) == json.loads(json.dumps(result.receipt))
     assert [item.name for item in tmp_path.iterdir() if "receipt" in item.name] == ["receipt.json"]
 
