@@ -214,6 +214,10 @@ def link_tree(source: Path, target: Path, left_out: tuple[str, ...] = ()) -> Non
 
 
 def _link(source: str, target: str) -> None:
+    if source.endswith("/certifi/cacert.pem"):
+        # Some machines have a start-up hook that adds a certificate of their own to it, in place.
+        shutil.copy2(source, target)
+        return
     try:
         os.link(source, target)
     except OSError:  # another file system, or too many links
