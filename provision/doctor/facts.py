@@ -6,9 +6,11 @@ from typing import Any
 
 from provision.model.doctor import Noise
 from provision.model.document import jsonable
+from provision.model.environment_facts import EnvironmentFacts, GateFacts
 from provision.model.host import HostFacts
+from provision.model.log import LogFacts
 from provision.model.plan import Plan
-from provision.model.snapshot import EnvironmentFacts, GateFacts, LogFacts, Snapshot
+from provision.model.snapshot import Snapshot
 from provision.model.verdict import Stage
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from provision.model.doctor import Category, Finding, Line
+from provision.model.environment_facts import EnvironmentFacts
 from provision.model.host import DriverState, Gpu, HostFacts
+from provision.model.machine import MachineFacts
 from provision.model.plan import GpuService, Plan
-from provision.model.snapshot import EnvironmentFacts, MachineFacts, Snapshot
+from provision.model.snapshot import Snapshot
 from provision.model.verdict import StageStatus
 
 OK, FAULT, NOTE, UNKNOWN = "ok", "fault", "note", "unknown"

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from provision.model.doctor import Finding, Role, Unsure
+from provision.model.environment_facts import EnvironmentFacts
 from provision.model.host import DriverState
 from provision.model.plan import Refusal
-from provision.model.snapshot import EnvironmentFacts, Snapshot
+from provision.model.snapshot import Snapshot
 from provision.model.verdict import StageStatus
 
 _MOST_FILES = 5

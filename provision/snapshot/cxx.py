@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from provision.model.environment import EnvRef
-from provision.model.snapshot import CxxLibrary
+from provision.model.environment_facts import CxxLibrary
 from provision.snapshot.distributions import is_file
 
 _NAME = "libstdc++.so.6"

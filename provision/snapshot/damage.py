@@ -18,7 +18,7 @@ from pathlib import Path
 
 from provision.backends.installed_files import InstalledFile, digest_of, installed_files
 from provision.model.environment import EnvRef
-from provision.model.snapshot import FileFault
+from provision.model.environment_facts import FileFault
 from provision.snapshot.elf_file import elf_fault
 
 _LIBRARY = re.compile(r"\.so(\.\d+)*\Z")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from provision.model.environment_facts import Package
 from provision.model.lock import normalised
-from provision.model.snapshot import Package
 from provision.probes.environment import Installed, Inventory
 
 _LIMIT = 1 << 20

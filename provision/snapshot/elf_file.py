@@ -23,7 +23,7 @@ _MAX_SEGMENTS = 4096
 
 @dataclass(frozen=True)
 class ElfFault:
-    """What is wrong: ``kind`` as in `provision.model.snapshot.FileFault`, what should be there and what is."""
+    """What is wrong: ``kind`` as in `provision.model.environment_facts.FileFault`, what should be there and what is."""
 
     kind: str
     wanted: str

@@ -15,7 +15,7 @@ from typing import Any
 from provision import wiring
 from provision.errors import InvalidFileError
 from provision.host.parallel import Pending
-from provision.model.snapshot import STALE, Answered, GateFacts, LibraryFacts, SearchedFolder
+from provision.model.environment_facts import STALE, Answered, GateFacts, LibraryFacts, SearchedFolder
 from provision.probes.environment import Inventory
 from provision.probes.hygiene import bare_environ, guest_environ
 from provision.probes.launcher import run_probe

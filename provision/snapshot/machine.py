@@ -19,7 +19,7 @@ from provision.host.parsers import parse_proc_version
 from provision.host.paths import link_target, resolve
 from provision.host.readings import CUDA_MEANINGS
 from provision.model.host import DriverState, HostFacts
-from provision.model.snapshot import DeviceNode, Display, DriverLibrary, MachineFacts
+from provision.model.machine import DeviceNode, Display, DriverLibrary, MachineFacts
 from provision.snapshot import kernel, resources
 from provision.system import System
 

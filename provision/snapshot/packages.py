@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from packaging.requirements import Requirement
 
+from provision.model.environment_facts import Package, PackageFacts
 from provision.model.matrix import Matrix, Row
-from provision.model.snapshot import Package, PackageFacts
 from provision.model.versions import CudaVersion, CudnnVersion
 from provision.probes.environment import TENSORFLOW_DISTRIBUTIONS, Inventory, inspect_as_user
 from provision.snapshot.build import read_build, read_gencode

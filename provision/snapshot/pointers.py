@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from provision.model.environment import EnvRef
-from provision.model.snapshot import Pointer
+from provision.model.environment_facts import Pointer
 from provision.snapshot.activation import set_on_activation
 from provision.system import System
 

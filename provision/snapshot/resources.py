@@ -9,7 +9,7 @@ from pathlib import Path
 
 from provision.host.machine import read_text
 from provision.host.paths import resolve
-from provision.model.snapshot import Mount
+from provision.model.machine import Mount
 from provision.system import System
 
 _MIB = 1 << 20

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from provision.errors import UsageError
-from provision.model.snapshot import Remark, ScriptFacts
+from provision.model.script import Remark, ScriptFacts
 from provision.snapshot.script_source import Piece, notebook_pieces, python_pieces, soften
 from provision.snapshot.script_text import remarks_of_text
 from provision.snapshot.script_walk import remarks_of

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from provision.model.snapshot import Remark
+from provision.model.script import Remark
 from provision.snapshot.script_names import READ_AT, WATCHED, Moment
 from provision.snapshot.script_source import Aside, Piece
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from provision.model.snapshot import Remark
+from provision.model.script import Remark
 
 _PLAIN_SET = re.compile(
     r"(?:environ(?:\[|\.setdefault\(|\.update\(\s*\{?)|putenv\()\s*['\"](\w+)['\"]\s*[\],:]\s*=?\s*(?:['\"]([^'\"]*)['\"])?"

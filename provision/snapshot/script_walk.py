@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from provision.model.snapshot import Remark
+from provision.model.script import Remark
 from provision.snapshot.script_bind import Bindings
 from provision.snapshot.script_calls import Calls
 from provision.snapshot.script_names import IMPORTS_TENSORFLOW, OTHER_FRAMEWORKS, Moment

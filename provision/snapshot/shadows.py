@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from provision.backends.installed_files import installed_files
-from provision.model.snapshot import IMPORTED_MODULES, Package
+from provision.model.environment_facts import IMPORTED_MODULES, Package
 from provision.probes.environment import TENSORFLOW_DISTRIBUTIONS
 from provision.snapshot.distributions import has_metadata, is_file
 

@@ -12,10 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from provision.host.parallel import Pending
+from provision.model.environment_facts import EnvironmentFacts, LibraryFacts
 from provision.model.host import HostFacts
+from provision.model.log import LogFacts
+from provision.model.machine import MachineFacts
 from provision.model.matrix import LibrarySet, Matrix, Row
 from provision.model.plan import Plan, Refusal, Request
-from provision.model.snapshot import EnvironmentFacts, LibraryFacts, LogFacts, MachineFacts, ScriptFacts, Snapshot
+from provision.model.script import ScriptFacts
+from provision.model.snapshot import Snapshot
 from provision.probes.environment import Inventory
 from provision.snapshot.interpreter import Unusable
 from provision.system import System

@@ -12,8 +12,8 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from provision.model.environment_facts import Tool
 from provision.model.matrix import Row
-from provision.model.snapshot import Tool
 from provision.model.versions import TfVersion
 from provision.probes.environment import Inventory
 from provision.system import System

@@ -11,10 +11,11 @@ from provision.doctor.checks.libraries import CHECKS
 from provision.matrix import load
 from provision.model.doctor import Finding
 from provision.model.environment import EnvRef
+from provision.model.environment_facts import Answered, EnvironmentFacts, GateFacts, Package, SearchedFolder
 from provision.model.facts import Fact
 from provision.model.host import Gpu, HostFacts
 from provision.model.matrix import LibrarySet, Matrix
-from provision.model.snapshot import Answered, EnvironmentFacts, GateFacts, Package, SearchedFolder, Snapshot
+from provision.model.snapshot import Snapshot
 from provision.model.versions import ComputeCapability, TfVersion
 
 PREFIX = "/home/you/env"

@@ -16,12 +16,10 @@ from provision.host import detect
 from provision.host.description import describe
 from provision.model.doctor import Certainty, Finding
 from provision.model.host import HostFacts
+from provision.model.machine import MachineFacts
 from provision.model.matrix import Matrix
 from provision.model.plan import Plan, Refusal
-from provision.model.snapshot import (
-    MachineFacts,
-    Snapshot,
-)
+from provision.model.snapshot import Snapshot
 from provision.model.versions import TfVersion
 from provision.plan.judging import judge
 from provision.snapshot.machine import read_machine

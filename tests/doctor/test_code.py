@@ -14,9 +14,10 @@ from provision.doctor.checks import code, deep
 from provision.doctor.diagnose import diagnose
 from provision.model.doctor import Certainty, Finding
 from provision.model.environment import EnvRef
+from provision.model.environment_facts import Answered, EnvironmentFacts, GateFacts, Package, Pointer
 from provision.model.host import DriverState
 from provision.model.matrix import Matrix
-from provision.model.snapshot import Answered, EnvironmentFacts, GateFacts, Package, Pointer, Snapshot
+from provision.model.snapshot import Snapshot
 from provision.model.verdict import Level, Stage, StageStatus
 from provision.snapshot.script import read_script
 from provision.verify import causes, gpu_log

@@ -12,7 +12,8 @@ from provision.doctor.diagnose import diagnose, ranked
 from provision.matrix import load
 from provision.model.doctor import Category, Cause, Certainty, Clue, Effect, Finding, Fix, Role
 from provision.model.environment import EnvRef
-from provision.model.snapshot import EnvironmentFacts, GateFacts, Package, Snapshot
+from provision.model.environment_facts import EnvironmentFacts, GateFacts, Package
+from provision.model.snapshot import Snapshot
 
 
 def cause(code: str, depth: int, effect: Effect = Effect.CPU) -> Cause:

@@ -10,8 +10,8 @@ from doctor.library_samples import PREFIX, SITE, Case, machine, run
 
 from provision.model.doctor import Certainty
 from provision.model.environment import EnvRef
+from provision.model.environment_facts import GateFacts, Package, Tool
 from provision.model.host import Toolkit
-from provision.model.snapshot import GateFacts, Package, Tool
 from provision.model.versions import CudaVersion
 
 WIRE = f"tfgpu-provision wire {PREFIX}"

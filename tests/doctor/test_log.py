@@ -17,8 +17,9 @@ from provision.doctor.log.read import read_log
 from provision.doctor.log.rules import CODES, findings, unsure
 from provision.model.doctor import Certainty, Diagnosis, Finding
 from provision.model.environment import EnvRef
+from provision.model.environment_facts import EnvironmentFacts
 from provision.model.matrix import Matrix
-from provision.model.snapshot import EnvironmentFacts, Snapshot
+from provision.model.snapshot import Snapshot
 
 
 @pytest.fixture(scope="module")

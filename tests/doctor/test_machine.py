@@ -14,9 +14,11 @@ from provision.doctor.checks.machine import CHECKS
 from provision.doctor.checks.visible import select
 from provision.host.description import describe
 from provision.model.doctor import Certainty
+from provision.model.environment_facts import EnvironmentFacts
 from provision.model.facts import Attempt, Fact
 from provision.model.host import Container, DriverState, Gpu, GpuProcess
-from provision.model.snapshot import DriverLibrary, EnvironmentFacts, MachineFacts, Mount, Snapshot
+from provision.model.machine import DriverLibrary, MachineFacts, Mount
+from provision.model.snapshot import Snapshot
 from provision.model.versions import ComputeCapability, TfVersion
 from provision.system import System
 

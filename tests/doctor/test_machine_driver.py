@@ -11,9 +11,10 @@ from host.conftest import Machine
 
 from provision.host import detect
 from provision.model.doctor import Certainty
+from provision.model.environment_facts import Answered, EnvironmentFacts, GateFacts
 from provision.model.facts import Fact
 from provision.model.host import DriverState
-from provision.model.snapshot import Answered, DeviceNode, DriverLibrary, EnvironmentFacts, GateFacts, MachineFacts
+from provision.model.machine import DeviceNode, DriverLibrary, MachineFacts
 from provision.model.versions import DriverVersion
 from provision.snapshot.machine import read_machine
 

@@ -9,10 +9,11 @@ from doctor.machines import codes, described, judged, live, look, one, read
 from host.conftest import Machine
 
 from provision.model.doctor import Certainty
+from provision.model.environment_facts import EnvironmentFacts, Package
 from provision.model.facts import Fact
 from provision.model.host import DriverState, Gpu
+from provision.model.machine import MachineFacts
 from provision.model.plan import Plan
-from provision.model.snapshot import EnvironmentFacts, MachineFacts, Package
 from provision.model.versions import ComputeCapability
 
 

@@ -10,10 +10,10 @@ from doctor.machines import codes, described, judged, live, look, one, read, unl
 from host.conftest import Machine
 
 from provision.model.doctor import Certainty
+from provision.model.environment_facts import EnvironmentFacts
 from provision.model.facts import Fact
 from provision.model.host import DriverState
 from provision.model.plan import Plan
-from provision.model.snapshot import EnvironmentFacts
 from provision.model.versions import CudaVersion
 
 

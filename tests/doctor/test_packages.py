@@ -12,7 +12,8 @@ from provision.doctor.checks.packages import CHECKS
 from provision.matrix.loading import load
 from provision.model.doctor import Certainty, Finding, Role
 from provision.model.environment import EnvRef
-from provision.model.snapshot import CxxLibrary, EnvironmentFacts, FileFault, Package, Snapshot
+from provision.model.environment_facts import CxxLibrary, EnvironmentFacts, FileFault, Package
+from provision.model.snapshot import Snapshot
 from provision.model.versions import GlibcVersion, PythonVersion, TfVersion
 
 MATRIX = load()

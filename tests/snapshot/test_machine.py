@@ -9,7 +9,7 @@ from host.conftest import Machine
 
 from provision.host import detect
 from provision.host.description import describe
-from provision.model.snapshot import MachineFacts
+from provision.model.machine import MachineFacts
 from provision.snapshot import kernel
 from provision.snapshot.machine import read_machine
 from provision.system import System

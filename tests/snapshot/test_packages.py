@@ -9,7 +9,7 @@ import pytest
 from snapshot.small_environment import add_distribution, add_tensorflow, age, elf, make_venv
 
 from provision.matrix.loading import load
-from provision.model.snapshot import EnvironmentFacts, PackageFacts
+from provision.model.environment_facts import EnvironmentFacts, PackageFacts
 from provision.probes.environment import inspect
 from provision.snapshot.origin import read_origin
 from provision.snapshot.packages import read_packages

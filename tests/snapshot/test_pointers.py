@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provision.model.environment import EnvRef
-from provision.model.snapshot import Pointer
+from provision.model.environment_facts import Pointer
 from provision.snapshot.pointers import read_pointers
 from provision.system import System
 

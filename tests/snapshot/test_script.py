@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provision.errors import UsageError
-from provision.model.snapshot import Remark, ScriptFacts
+from provision.model.script import Remark, ScriptFacts
 from provision.snapshot import script
 from provision.snapshot.script import read_script
 from provision.snapshot.script_names import READ_AT

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from verify.samples import Environment
 
+from provision.model.environment_facts import LibraryFacts
 from provision.model.matrix import Matrix
-from provision.model.snapshot import LibraryFacts
 from provision.probes.environment import inspect
 from provision.snapshot.libraries import read_libraries
 from provision.snapshot.premises import find_row, premises_of

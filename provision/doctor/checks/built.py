@@ -10,7 +10,8 @@ from provision.doctor.check import Check
 from provision.doctor.checks.installed import SAME_BUILD, release_of
 from provision.doctor.checks.package_fixes import create_anew, install, restore_tensorflow, resync, uninstall
 from provision.model.doctor import Certainty, Clue, Finding, Fix
-from provision.model.snapshot import EnvironmentFacts, Package, Snapshot
+from provision.model.environment_facts import EnvironmentFacts, Package
+from provision.model.snapshot import Snapshot
 from provision.model.versions import TfVersion
 
 _SHOWN = 8

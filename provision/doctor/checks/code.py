@@ -10,7 +10,8 @@ from provision.doctor.checks import deep, pointing
 from provision.doctor.checks.visible import select
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.host import Gpu
-from provision.model.snapshot import Remark, ScriptFacts, Snapshot
+from provision.model.script import Remark, ScriptFacts
+from provision.model.snapshot import Snapshot
 
 _ORDER = (Certainty.CERTAIN, Certainty.LIKELY, Certainty.POSSIBLE)
 _CLUES = 12

@@ -9,7 +9,8 @@ from provision.doctor.check import Check
 from provision.doctor.checks.package_fixes import create_anew, exchange, install, tensorflow_requirement
 from provision.doctor.checks.requirements import wanted_of
 from provision.model.doctor import Certainty, Clue, Finding, Fix
-from provision.model.snapshot import EnvironmentFacts, Snapshot
+from provision.model.environment_facts import EnvironmentFacts
+from provision.model.snapshot import Snapshot
 from provision.model.verdict import Stage, StageStatus
 
 _C, _L, _P = Certainty.CERTAIN, Certainty.LIKELY, Certainty.POSSIBLE

@@ -11,7 +11,8 @@ from provision.doctor.checks.libcuda import shadowing
 from provision.doctor.checks.presence import container_of, driver_clue, gpu_clues
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.host import DriverState, HostFacts
-from provision.model.snapshot import MachineFacts, Snapshot
+from provision.model.machine import MachineFacts
+from provision.model.snapshot import Snapshot
 
 _NOT_READY = 802
 _UNKNOWN = 999

@@ -11,7 +11,8 @@ from provision.doctor.checks.presence import driver_clue
 from provision.doctor.checks.visible import select, variables_of
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.host import DriverState, Gpu, HostFacts
-from provision.model.snapshot import MachineFacts, Snapshot
+from provision.model.machine import MachineFacts
+from provision.model.snapshot import Snapshot
 
 _XID = re.compile(r"Xid \(PCI:[^)]*\): (\d+)")
 _HARDWARE = {48, 62, 64, 74, 79, 95, 119, 120, 140, 143}

@@ -16,7 +16,8 @@ from provision.doctor.checks.package_fixes import (
     uninstall,
 )
 from provision.model.doctor import Certainty, Clue, Finding, Fix, Role
-from provision.model.snapshot import EnvironmentFacts, Package, Snapshot
+from provision.model.environment_facts import EnvironmentFacts, Package
+from provision.model.snapshot import Snapshot
 from provision.model.versions import TfVersion
 
 _GPU_NAMES = ("tensorflow", "tensorflow-gpu")

@@ -9,8 +9,9 @@ from pathlib import PurePosixPath
 from provision.doctor.check import Check
 from provision.doctor.checks.package_fixes import create_anew, folder_of, newest_row, python_of
 from provision.model.doctor import Certainty, Clue, Finding, Fix
+from provision.model.environment_facts import EnvironmentFacts
 from provision.model.matrix import Matrix
-from provision.model.snapshot import EnvironmentFacts, Snapshot
+from provision.model.snapshot import Snapshot
 from provision.model.versions import Dotted, PythonVersion
 
 _BUILDING = re.compile(r"\.(?P<name>.+)\.tfgpu-(?:old-)?[0-9a-f]{8}\Z")

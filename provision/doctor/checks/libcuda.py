@@ -8,7 +8,8 @@ from provision.doctor.check import Check
 from provision.doctor.checks.presence import driver_clue
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.host import DriverState, HostFacts
-from provision.model.snapshot import DriverLibrary, MachineFacts, Snapshot
+from provision.model.machine import DriverLibrary, MachineFacts
+from provision.model.snapshot import Snapshot
 
 _STUB = 34
 _MISMATCH = 803

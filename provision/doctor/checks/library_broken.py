@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from provision.doctor.checks.library_fixes import again, create, install, meant_set, providers, whole
 from provision.doctor.checks.library_view import Lost, View, clues, is_cuda, package_of, short, view_of
 from provision.model.doctor import Certainty, Clue, Finding, Fix
-from provision.model.snapshot import GateFacts, Snapshot
+from provision.model.environment_facts import GateFacts
+from provision.model.snapshot import Snapshot
 
 CODES = (
     "damaged_install",

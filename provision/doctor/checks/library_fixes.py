@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from provision.doctor.checks import package_fixes
 from provision.doctor.checks.package_fixes import create_anew, resync
 from provision.model.doctor import Fix
+from provision.model.environment_facts import EnvironmentFacts
 from provision.model.matrix import CondaPin, LibrarySet, Row, WheelPin
 from provision.model.plan import Plan
-from provision.model.snapshot import EnvironmentFacts, Snapshot
+from provision.model.snapshot import Snapshot
 
 Pin = WheelPin | CondaPin
 

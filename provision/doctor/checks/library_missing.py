@@ -20,7 +20,8 @@ from provision.doctor.checks.library_fixes import (
 from provision.doctor.checks.library_view import Lost, View, clues, is_cuda, package_of, short, stem, view_of
 from provision.doctor.checks.package_fixes import resync, uninstall
 from provision.model.doctor import Certainty, Clue, Finding, Fix
-from provision.model.snapshot import STALE, Snapshot
+from provision.model.environment_facts import STALE
+from provision.model.snapshot import Snapshot
 
 CODES = (
     "wheel_rpath_bug",

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from provision.doctor.checks.library_fixes import install, meant_set, providers, unset, wire
 from provision.doctor.checks.library_view import View, is_cuda, older, short, stem, view_of
 from provision.model.doctor import Certainty, Clue, Finding, Fix
-from provision.model.snapshot import Answered, Snapshot
+from provision.model.environment_facts import Answered
+from provision.model.snapshot import Snapshot
 
 CODES = ("ld_library_path_conflict", "ld_preload_interferes", "ld_library_path_wrong")
 _ERROR = re.compile(r"\berror:", re.IGNORECASE)

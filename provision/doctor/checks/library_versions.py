@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from provision.doctor.checks.library_fixes import Pin, create, install, meant_set, providers, whole, wire
 from provision.doctor.checks.library_view import View, older, package_of, short, stem, view_of
 from provision.model.doctor import Certainty, Clue, Finding
+from provision.model.environment_facts import Answered, Tool
 from provision.model.matrix import CondaPin, LibrarySet
-from provision.model.snapshot import Answered, Snapshot, Tool
+from provision.model.snapshot import Snapshot
 from provision.model.versions import ComputeCapability, CudnnVersion, TfVersion
 
 _CUDNN_DROPS = CudnnVersion("9.11")

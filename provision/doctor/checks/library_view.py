@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from provision.model.doctor import Clue
-from provision.model.snapshot import Answered, EnvironmentFacts, GateFacts, Snapshot
+from provision.model.environment_facts import Answered, EnvironmentFacts, GateFacts
+from provision.model.snapshot import Snapshot
 from provision.model.versions import CudaVersion, CudnnVersion
 
 _NOT_FOUND = re.compile(r"(?P<name>\S+?\.so[.\w]*): cannot open shared object file: No such file or directory")

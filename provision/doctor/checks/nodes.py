@@ -10,7 +10,8 @@ from provision.doctor.checks.installing import REBOOT
 from provision.doctor.checks.presence import container_of, driver_clue
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.host import DriverState, HostFacts
-from provision.model.snapshot import DeviceNode, MachineFacts, Snapshot
+from provision.model.machine import DeviceNode, MachineFacts
+from provision.model.snapshot import Snapshot
 
 _OF_ROOT = ("root", "0")
 _OPERATING_SYSTEM = 304

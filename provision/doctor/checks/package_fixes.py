@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Iterable
 
 from provision.model.doctor import Fix
+from provision.model.environment_facts import EnvironmentFacts
 from provision.model.matrix import Matrix, Row
-from provision.model.snapshot import EnvironmentFacts
 from provision.model.versions import PythonVersion, TfVersion
 
 _EXTRA_SINCE = TfVersion("2.14")

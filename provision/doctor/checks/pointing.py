@@ -11,7 +11,8 @@ from provision.doctor.check import Check
 from provision.doctor.checks.package_fixes import install, python_of
 from provision.doctor.checks.visible import select
 from provision.model.doctor import Certainty, Clue, Finding, Fix
-from provision.model.snapshot import EnvironmentFacts, Pointer, Snapshot
+from provision.model.environment_facts import EnvironmentFacts, Pointer
+from provision.model.snapshot import Snapshot
 
 _VARIABLE = "CUDA_VISIBLE_DEVICES"
 _GENERIC = frozenset({"tensorflow", "tf", "tf1", "tf2", "keras", "gpu", "cuda", "tfgpu"})

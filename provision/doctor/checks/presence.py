@@ -8,7 +8,8 @@ from provision.doctor.check import Check
 from provision.doctor.checks.installing import install_driver, pass_into_container
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.host import DriverState, Gpu, HostFacts
-from provision.model.snapshot import Display, Snapshot
+from provision.model.machine import Display
+from provision.model.snapshot import Snapshot
 from provision.model.versions import TfVersion
 
 _NVIDIA = "0x10de"

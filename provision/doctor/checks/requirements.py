@@ -15,7 +15,7 @@ from packaging.specifiers import Specifier
 from packaging.version import InvalidVersion, Version
 
 from provision.model.doctor import Clue
-from provision.model.snapshot import IMPORTED_MODULES, EnvironmentFacts, Package
+from provision.model.environment_facts import IMPORTED_MODULES, EnvironmentFacts, Package
 from provision.model.versions import TfVersion
 
 _LAZY = frozenset(

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from provision.doctor.check import Check
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.host import DriverState
-from provision.model.snapshot import Mount, Snapshot
+from provision.model.machine import Mount
+from provision.model.snapshot import Snapshot
 
 _MIB = 1 << 20
 _ADDRESS_SPACE_MIB = 1536

@@ -11,9 +11,10 @@ from provision.doctor.checks.presence import container_of, driver_clue
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.facts import Certainty as Known
 from provision.model.host import DriverState, Gpu, HostFacts
+from provision.model.machine import MachineFacts
 from provision.model.matrix import GpuGeneration, Matrix
 from provision.model.plan import Obstacle, Plan, Refusal
-from provision.model.snapshot import MachineFacts, Snapshot
+from provision.model.snapshot import Snapshot
 from provision.model.versions import ComputeCapability
 
 _UNSUPPORTED = re.compile(r"NVRM:.*(?:not supported by|requires use of|ignored by|supported through the NVIDIA)")

@@ -10,7 +10,8 @@ from provision.doctor.checks.package_fixes import python_of
 from provision.doctor.checks.requirements import violations
 from provision.doctor.checks.versions import protobuf_violation
 from provision.model.doctor import Certainty, Clue, Finding, Fix
-from provision.model.snapshot import IMPORTED_MODULES, EnvironmentFacts, Package, Snapshot
+from provision.model.environment_facts import IMPORTED_MODULES, EnvironmentFacts, Package
+from provision.model.snapshot import Snapshot
 
 _SHOWN = 8
 

@@ -12,7 +12,8 @@ from provision.doctor.check import Check
 from provision.doctor.checks.package_fixes import exchange, install, resync, tensorflow_requirement
 from provision.doctor.checks.requirements import Violation, violations, wanted_of
 from provision.model.doctor import Certainty, Clue, Finding, Fix
-from provision.model.snapshot import EnvironmentFacts, Package, Snapshot
+from provision.model.environment_facts import EnvironmentFacts, Package
+from provision.model.snapshot import Snapshot
 from provision.model.versions import CudnnVersion, TfVersion
 
 _NAMED = {

@@ -10,7 +10,7 @@ from provision.doctor.log.families import FAMILIES
 from provision.doctor.log.family import Family
 from provision.doctor.log.needles import Needles
 from provision.doctor.log.text import Block, Counted, blocks
-from provision.model.snapshot import LogFacts, Signal
+from provision.model.log import LogFacts, Signal
 
 _MOST_OF_ONE = 60
 _MOST_TRIED = 2000

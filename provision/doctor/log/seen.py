@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from provision.model.doctor import Certainty, Clue, Finding, Fix
+from provision.model.log import LogFacts, Signal
 from provision.model.matrix import Matrix
-from provision.model.snapshot import LogFacts, Signal
 from provision.model.versions import ComputeCapability, PythonVersion
 
 SURE, LIKELY, MAYBE = Certainty.CERTAIN, Certainty.LIKELY, Certainty.POSSIBLE

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from provision.doctor.log import fixes
 from provision.doctor.log.seen import LIKELY, MAYBE, SURE, Seen
 from provision.model.doctor import Finding, Fix
-from provision.model.snapshot import Signal
+from provision.model.log import Signal
 
 _GPU_GIVEN = re.compile(r"--gpus|--runtime|nvidia-docker|--device|nvidia\.com/gpu|--nv\b")
 _RUN = re.compile(r"\brun\b")

@@ -9,7 +9,7 @@ from provision.doctor.log import fixes
 from provision.doctor.log.judge.containers import started_without
 from provision.doctor.log.seen import LIKELY, MAYBE, SURE, Seen
 from provision.model.doctor import Finding, Fix
-from provision.model.snapshot import Signal
+from provision.model.log import Signal
 from provision.model.versions import CudaVersion, DriverVersion
 
 # https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/: toolkits before those of the matrix and their first driver

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from provision.doctor.log import fixes
 from provision.doctor.log.seen import LIKELY, SURE, Seen
 from provision.model.doctor import Finding, Fix
-from provision.model.snapshot import Signal
+from provision.model.log import Signal
 
 # Names that every TensorFlow has had since 0.x: where one is lacking, something else of that name was imported.
 _ALWAYS_THERE = frozenset(

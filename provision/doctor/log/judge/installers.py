@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 from provision.doctor.log import fixes
 from provision.doctor.log.seen import LIKELY, MAYBE, SURE, Seen
 from provision.model.doctor import Finding, Fix
-from provision.model.snapshot import Signal
+from provision.model.log import Signal
 from provision.model.versions import PythonVersion
 
 _TENSORFLOW = re.compile(r"(?:(?:intel[-_])?tensorflow|tf[-_]nightly|tflite)(?:[-_]\w+)*\Z", re.IGNORECASE)

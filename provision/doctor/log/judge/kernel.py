@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from provision.doctor.log import fixes
 from provision.doctor.log.seen import LIKELY, SURE, Seen
 from provision.model.doctor import Finding, Fix
-from provision.model.snapshot import Signal
+from provision.model.log import Signal
 
 # https://docs.nvidia.com/deploy/xid-errors/: those that speak of the hardware or the link to it, not of a program
 _HARDWARE_XIDS = frozenset(
