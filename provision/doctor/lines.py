@@ -186,10 +186,10 @@ def _code(snapshot: Snapshot) -> Said:
     script = snapshot.script
     if script is None:
         return None
-    return (
-        OK,
-        f"{script.files} {'file' if script.files == 1 else 'files'} read, nothing that keeps TensorFlow from a GPU",
-    )
+    files = f"{script.files} {'file' if script.files == 1 else 'files'}"
+    if any(remark.kind in ("unparsable", "left-out") for remark in script.remarks):
+        return UNKNOWN, f"{files} read, not all of it could be understood"
+    return OK, f"{files} read, nothing that keeps TensorFlow from a GPU"
 
 
 def _with_tensorflow(snapshot: Snapshot) -> EnvironmentFacts | None:

@@ -65,7 +65,7 @@ def describe(texts: Sequence[str], system: System) -> HostFacts:
         UsageError: code ``bad-for``, naming what is accepted.
         InvalidFileError: code ``bad-capture``, for a file that is not a captured host.
     """
-    host = _nothing_said()
+    host = nothing_said()
     said: list[tuple[str, str]] = []
     for text in texts:
         path = _existing_file(text, system)
@@ -93,7 +93,8 @@ def describe(texts: Sequence[str], system: System) -> HostFacts:
     return _with_state(host, {key for key, _ in said})
 
 
-def _nothing_said() -> HostFacts:
+def nothing_said() -> HostFacts:
+    """Return a Linux machine of which nothing is known."""
     return HostFacts(
         described=True,
         system=Fact("linux", ASSUMED),

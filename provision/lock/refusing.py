@@ -67,12 +67,7 @@ def readable_text(where: str, data: bytes) -> str:
     return text
 
 
-def short_lines(where: str, lines: list[str], longest: int = MAX_LINE) -> None:
-    """Refuse lines that are longer than ``longest`` characters.
-
-    Raises:
-        InvalidFileError: code ``bad-lock``.
-    """
-    for number, line in enumerate(lines, start=1):
-        if len(line) > longest:
-            raise bad(where, f"it has {len(line)} characters; a line has {longest} at most", line=number)
+def limit_line(where: str, number: int, line: str, longest: int = MAX_LINE) -> None:
+    """Refuse a line of more than ``longest`` characters: InvalidFileError, code ``bad-lock``."""
+    if len(line) > longest:
+        raise bad(where, f"it has {len(line)} characters; a line has {longest} at most", line=number)

@@ -17,7 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 from provision.lock.contract import CONTRACT_MARK, ContractParts, contract_line, read_contract_line
 from provision.lock.head import head_lines
-from provision.lock.refusing import MAX_LINE, MAX_PACKAGES, bad
+from provision.lock.refusing import MAX_PACKAGES, bad, limit_line
 from provision.model.lock import Lock, Locked, normalised
 
 _HOW = (
@@ -128,8 +128,7 @@ def _logical_lines(text: str, where: str) -> Iterator[_Line | tuple[int, str]]:
         if line.startswith(CONTRACT_MARK) and not pending:
             yield number, line
             continue
-        if len(line) > MAX_LINE:
-            raise bad(where, f"it has {len(line)} characters; a line has {MAX_LINE} at most", line=number)
+        limit_line(where, number, line)
         bare = line.strip(" ")
         goes_on = bare.endswith(" \\")
         words = bare.removesuffix("\\").split()

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from provision.lock.refusing import bad
+from provision.lock.refusing import bad, limit_line
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,8 +29,7 @@ def read_toml(text: str, where: str) -> dict[str, Any]:
         InvalidFileError: code ``bad-lock``.
     """
     for number, line in enumerate(text.split("\n"), start=1):
-        if len(line) > _MAX_LINE:
-            raise bad(where, f"it has {len(line)} characters; a line has {_MAX_LINE} at most", line=number)
+        limit_line(where, number, line, _MAX_LINE)
         if '"""' in line or "'''" in line:
             raise bad(where, "text over several lines, which a lock has not", line=number)
         if line.startswith("#"):

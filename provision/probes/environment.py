@@ -21,7 +21,7 @@ _TIMEOUT = 30.0
 _INTERPRETERS = ("bin/python", "bin/python3")
 _PYTHON = re.compile("python|pypy")
 _ERROR = re.compile(r"\w*Error\b|\berror\b")
-_HINT = "give the folder of a venv or conda environment, or its Python: `tfgpu-provision verify path/to/.venv`"
+_HINT = "give the folder of a venv or conda environment, or its Python, for example path/to/.venv"
 
 
 @dataclass(frozen=True)

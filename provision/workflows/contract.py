@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from provision.host.description import nothing_said
 from provision.model.document import jsonable
 from provision.model.facts import Certainty, Fact
 from provision.model.host import DriverState, Gpu, HostFacts
@@ -136,20 +137,10 @@ def _machine(capability: ComputeCapability, driver: DriverVersion) -> HostFacts:
     """Return a Linux machine with one GPU of which nothing else is known, so that nothing else decides."""
     said = "contract"
     gpu = Gpu(f"GPU of compute capability {capability}", capability, index=0, source=said)
-    return HostFacts(
-        described=True,
-        system=Fact("linux", said),
-        machine=Fact("x86_64", said),
-        distribution=Fact(None, said),
-        wsl=Fact(value=False, source=said),
-        glibc=Fact(None, said),
-        cpu_features=Fact(None, said),
+    return dataclasses.replace(
+        nothing_said(),
         driver_state=DriverState.WORKING,
         driver_state_why="",
         driver=Fact(driver, said),
-        kernel_module=Fact(None, said),
-        driver_cuda=Fact(None, said),
         gpus=Fact((gpu,), said),
-        device_nodes=Fact(None, said),
-        container=Fact(None, said),
     )

@@ -102,7 +102,8 @@ def cause_of(code: str) -> Cause:
 
     if code in CAUSES:
         return CAUSES[code]
-    near = difflib.get_close_matches(code.lower().replace("-", "_"), CAUSES, n=3)
+    word = code.lower().replace("-", "_")
+    near = [item for item in CAUSES if word and word in item] or difflib.get_close_matches(word, CAUSES, n=3)
     raise UsageError(
         f"{code[:60]!a} is not a cause that doctor knows",
         code="unknown-cause",
