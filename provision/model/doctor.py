@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from provision.model.remedy import Step
+
 
 class Category(str, Enum):
     """The lines of the terminal form, in their order."""
@@ -103,11 +105,13 @@ class Fix:
         what: one sentence without a full stop.
         commands: what to type, in this order, exactly; empty where nothing typed helps.
         root: whether it needs rights that this program never asks for.
+        steps: the same for `repair`, which carries them out and can undo them; empty where it does not.
     """
 
     what: str
     commands: tuple[str, ...] = ()
     root: bool = False
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)
