@@ -15,7 +15,7 @@ Rows, each as the median of the ratios over the rounds:
 * small: warm, with the bare index of the channel.
 
 The target is at most 1.3 × of rattler alone for solve and install, warm and cold. The other rows are shown without one:
-a solve alone takes rattler a few hundred milliseconds, and the start of a second Python, about a hundred, is then no
+a solve alone takes rattler some two hundred milliseconds, and the start of a second Python, about fifty, is then no
 longer small beside it.
 """
 
@@ -68,8 +68,9 @@ asyncio.run(main())
 os._exit(0)  # as our worker ends: rattler's threads can crash in the interpreter's own ending
 """
 _OURS = """
-import json, sys
+import gc, json, sys
 from pathlib import Path
+gc.set_threshold(100_000)  # as the program does, see provision.cli.main
 from provision.backends.conda.config import CondaConfig
 from provision.backends.conda.engine import Engine
 from provision.system import System
@@ -81,6 +82,7 @@ engine.start()
 found = engine.solve(arguments["specs"], [arguments["channel"]], arguments["virtual"])
 if arguments["prefix"]:
     engine.install(found, Path(arguments["prefix"]), Path(arguments["prefix"]), requested=arguments["specs"])
+gc.freeze()
 """
 
 

@@ -32,15 +32,20 @@ def alternate(
 def command(argv: Sequence[str], *, expect: Sequence[int] = (0,)) -> Callable[[], None]:
     """Return a job that runs a command and fails loudly where it ends with an unexpected code."""
 
-    # A user's Python keeps bytecode after the first run; the warming round writes it here too.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-
     def job() -> None:
-        done = subprocess.run(list(argv), capture_output=True, check=False, env=environment)
+        done = subprocess.run(list(argv), capture_output=True, check=False, env=environment())
         if done.returncode not in expect:
             raise SystemExit(f"{' '.join(argv)} ended with {done.returncode}:\n{done.stderr.decode()}")
 
     return job
+
+
+def environment() -> dict[str, str]:
+    """Return the environment that programs are timed in.
+
+    A user's Python keeps bytecode after the first run; the warming round writes it here too.
+    """
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def ratios(seconds: Mapping[str, Sequence[float]], base: str) -> dict[str, float]:

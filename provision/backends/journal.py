@@ -38,7 +38,15 @@ class Journal:
             OSError: the folder cannot be written.
         """
         self.path = path
-        self._descriptor = _locked(path)
+        descriptor = lock_file(path)
+        if descriptor is None:
+            raise ToolFailedError(
+                "another create works on this path now",
+                code="busy",
+                why=(f"{path} is locked by a running process",),
+                hint="wait until it has finished, or choose another path",
+            )
+        self._descriptor = descriptor
         self.earlier = _lines(self._descriptor)
 
     def write(self, step: str, **facts: str) -> None:
@@ -66,7 +74,11 @@ class Journal:
         self._descriptor = -1
 
 
-def _locked(path: Path) -> int:
+def lock_file(path: Path) -> int | None:
+    """Create or open a file, lock it, and return its descriptor, which is to be closed; None where another has it.
+
+    The kernel releases the lock however the process ends. Raises OSError where the file cannot be opened.
+    """
     while True:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND | os.O_NOFOLLOW
         descriptor = os.open(path, flags, 0o644)
@@ -75,12 +87,7 @@ def _locked(path: Path) -> int:
         except OSError as error:
             os.close(descriptor)
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise ToolFailedError(
-                    "another create works on this path now",
-                    code="busy",
-                    why=(f"{path} is locked by a running process",),
-                    hint="wait until it has finished, or choose another path",
-                ) from None
+                return None
             raise
         # The winner removes the file when it is done: what we locked may no longer be what stands there.
         with contextlib.suppress(OSError):

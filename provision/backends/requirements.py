@@ -10,8 +10,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from provision.errors import InvalidFileError, ProvisionError, UsageError
 
 SIZE_LIMIT = 1 << 20
@@ -32,6 +30,8 @@ def check_requirement(text: str) -> str:
     Raises:
         ValueError: its message says why the text is not taken.
     """
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - only who asks for packages pays
+
     stripped = text.strip()
     if not stripped:
         raise ValueError("it is empty")

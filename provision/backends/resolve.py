@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-
-from packaging.requirements import Requirement
+from typing import TYPE_CHECKING
 
 from provision.backends.source_only import contradicted, locked_exceptions, overrides
 from provision.backends.uv import AsOf, Sources, Target, Uv, failed
-from provision.backends.uv_pylock import preferences, read_compiled
-from provision.backends.uv_talk import cause_of, clean
+from provision.backends.uv_pylock import parser, preferences, read_compiled
 from provision.errors import ToolFailedError
-from provision.lock.requirements import parse_lock, render_lock
-from provision.model.created import Denial
 from provision.model.lock import Locked, normalised
 from provision.model.matrix import SourceOnly
 from provision.model.plan import Pin, Plan
 from provision.model.versions import GlibcVersion
+from provision.system import Completed
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+    from provision.model.created import Denial
 
 _BUILD_TOOLS = "setuptools\nwheel\n"
 """What the few exceptions without a wheel are built with; they are old enough to say nothing themselves."""
@@ -107,6 +107,8 @@ def resolve(
     text = "".join(f"{line}\n" for line in (*(pin.requirement for pin in plan.pins), *plan.request.requirements))
     sources = Sources(everything=allow_source)
     exact = _exact(plan)
+    from provision.lock.requirements import parse_lock  # noqa: PLC0415 - other formats do without
+
     done = uv.resolve(text, target, sources, overriding, offline=True, constraints=given) if exact else None
     # Where every distribution is fixed by an exact pin, the index has no say, and asking it takes half the time.
     if done is None or not done.ok or not {item.name for item in parse_lock(done.stdout)} <= exact:
@@ -115,7 +117,7 @@ def resolve(
         return _explained(_with(plan, provided), done.stderr) or _raise(failed(done, "resolving"))
     locked = _without(provided, (*parse_lock(done.stdout), *locked_exceptions(exceptions)))
     sources = Sources(tuple(normalised(item.name) for item in exceptions), everything=allow_source)
-    return Resolution(tuple(locked), sources, _build_tools(uv, target, scratch()) if exceptions else None)
+    return Resolution(tuple(locked), sources, build_tools(uv, target, scratch()) if exceptions else None)
 
 
 def lock_platform(glibc: GlibcVersion) -> str:
@@ -137,6 +139,7 @@ def resolve_lock(
     keep: Sequence[Locked] = (),
     as_of: str = "",
     provided: Sequence[Pin] = (),
+    meanwhile: Callable[[], object] | None = None,
 ) -> LockResolution | Denial:
     """Resolve the plan's pins together with the user's packages, for a machine that is not this one.
 
@@ -149,6 +152,7 @@ def resolve_lock(
         keep: versions that stay where they fit; their hashes are asked of the index again.
         as_of: ISO date; nothing uploaded on a later day is taken, except the wheels that the plan itself fixes.
         provided: distributions that come from elsewhere in exactly this version and are left out of the answer.
+        meanwhile: what to do while uv works, see `System.run`.
 
     Raises:
         ToolFailedError: the network, the index or uv failed.
@@ -163,11 +167,28 @@ def resolve_lock(
     day = AsOf(as_of, (plan.row.distribution, *ours)) if as_of else None
     text = "".join(f"{line}\n" for line in lines)
     output = _written(scratch / "pylock.toml", preferences(keep))
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        # Both wait for the index most of the time.
-        tools = beside.submit(_locked_build_tools, uv, target, scratch, keep, as_of) if exceptions else None
-        allowed = Sources(everything=allow_source)
-        done = uv.lock(text, target, allowed, overriding, output, as_of=day, constraints=given)
+    allowed = Sources(everything=allow_source)
+
+    def while_it_works() -> None:
+        parser()
+        if meanwhile is not None:
+            meanwhile()
+
+    def run() -> Completed:
+        return uv.lock(
+            text, target, allowed, overriding, output, as_of=day, constraints=given, meanwhile=while_it_works
+        )
+
+    tools = None
+    if exceptions:
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - most releases have none
+
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            # Both wait for the index most of the time.
+            tools = beside.submit(_locked_build_tools, uv, target, scratch, keep, as_of)
+            done = run()
+    else:
+        done = run()
     if not done.ok:
         return _dated(_explained(_with(plan, provided), done.stderr), as_of) or _raise(failed(done, "resolving"))
     found = read_compiled(output.read_text(encoding="utf-8"))
@@ -216,6 +237,10 @@ def _with(plan: Plan, provided: Sequence[Pin]) -> Plan:
 
 def _without(provided: Sequence[Pin], locked: Sequence[Locked]) -> list[Locked]:
     """Return a lock in order, less what comes from elsewhere."""
+    if not provided:
+        return sorted(locked, key=lambda item: item.name)
+    from packaging.requirements import Requirement  # noqa: PLC0415 - most resolutions read none
+
     names = {normalised(Requirement(pin.requirement).name) for pin in provided}
     return sorted((item for item in locked if item.name not in names), key=lambda item: item.name)
 
@@ -230,8 +255,12 @@ def _dated(denial: Denial | None, as_of: str) -> Denial | None:
 
 def _exact(plan: Plan) -> set[str]:
     """Return the names with an exact pin, empty where the user asks for anything in another way or for nothing."""
+    if not plan.request.requirements:
+        return set()
+    from packaging.requirements import Requirement  # noqa: PLC0415 - most resolutions read none
+
     wanted = [Requirement(text) for text in plan.request.requirements]
-    if not wanted or not all(_is_exact(item) for item in wanted):
+    if not all(_is_exact(item) for item in wanted):
         return set()
     ours = [Requirement(pin.requirement) for pin in plan.pins]
     return {normalised(item.name) for item in (*wanted, *ours) if _is_exact(item)}
@@ -246,6 +275,8 @@ def _contradiction(plan: Plan, exceptions: Sequence[SourceOnly]) -> Denial | Non
     wrong = contradicted(plan.request.requirements, exceptions)
     if not wrong:
         return None
+    from provision.model.created import Denial  # noqa: PLC0415 - see _explained
+
     asked = tuple(text for text, _ in wrong)
     return Denial(
         "conflict",
@@ -262,7 +293,10 @@ def _written(path: Path, text: str) -> Path:
     return path
 
 
-def _build_tools(uv: Uv, target: Target, folder: Path) -> Path:
+def build_tools(uv: Uv, target: Target, folder: Path) -> Path:
+    """Write the lock of what builds packages without a wheel into a folder; raises ToolFailedError."""
+    from provision.lock.requirements import parse_lock, render_lock  # noqa: PLC0415 - most releases have none
+
     done = uv.resolve(_BUILD_TOOLS, target, Sources(), None, offline=True)
     if not done.ok:
         done = uv.resolve(_BUILD_TOOLS, target, Sources(), None)
@@ -278,12 +312,19 @@ def _raise(error: ToolFailedError) -> Denial:
 
 def _explained(plan: Plan, stderr: str) -> Denial | None:
     """Return uv's refusal in our terms; None where it failed for another reason."""
+    from provision.backends.uv_talk import cause_of, clean, derivation, mentions  # noqa: PLC0415 - see below
+
     code = cause_of(stderr)
     if code not in ("conflict", "package-not-found", "no-wheel"):
         return None
+    # Most resolutions are not refused.
+    from packaging.requirements import Requirement  # noqa: PLC0415
+
+    from provision.model.created import Denial  # noqa: PLC0415
+
     text = clean(stderr)
-    asked = tuple(item for item in plan.request.requirements if _named(Requirement(item).name, text))
-    pins = tuple(pin for pin in plan.pins if _named(Requirement(pin.requirement).name, text))
+    asked = tuple(item for item in plan.request.requirements if mentions(text, Requirement(item).name))
+    pins = tuple(pin for pin in plan.pins if mentions(text, Requirement(pin.requirement).name))
     if code != "conflict" and not asked and not plan.request.requirements:
         # Our own pins are not on the index: that is a broken promise of the matrix or the index, no answer.
         return None
@@ -305,23 +346,6 @@ def _explained(plan: Plan, stderr: str) -> Denial | None:
     why = (
         *(f"you ask for {item}" for item in asked),
         *(f"the plan has {pin.requirement}: {pin.why}" for pin in pins),
-        *_cause(text),
+        *derivation(text),
     )
     return Denial(code, what, why, hint, asked, pins)
-
-
-def _named(name: str, text: str) -> bool:
-    pattern = re.sub(r"[-_.]+", "[-_.]+", re.escape(name).replace(r"\-", "-").replace(r"\.", "."))
-    return re.search(rf"(?<![\w-]){pattern}(?![\w-])", text, re.IGNORECASE) is not None
-
-
-def _cause(text: str) -> tuple[str, ...]:
-    """Return uv's derivation without its frame: from ``cause:`` to the hints."""
-    lines = []
-    for line in text.splitlines():
-        stripped = line.strip()
-        if stripped.startswith("hint:"):
-            break
-        if stripped and not stripped.startswith(("error:", "Using Python")):
-            lines.append(stripped.removeprefix("cause: "))
-    return tuple(lines)

@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from provision.system import write_atomic
 _HEAD = 1 << 12
 """Bytes in which a script names its interpreter."""
 _LIMIT = 1 << 22
+_LINE = 127
+"""Bytes of a first line that every kernel takes; where it would be longer, installers go through a shell."""
+_THROUGH_SHELL = re.compile(rb"""\A#!/bin/sh\n'''exec' '?(?P<python>/[^'"\s]+)'? "\$0" "\$@"\n' '''\n""")
 
 
 def settle_scripts(prefix: Path, site_packages: Path, final: Path) -> tuple[str, ...]:
@@ -27,22 +31,45 @@ def settle_scripts(prefix: Path, site_packages: Path, final: Path) -> tuple[str,
         site_packages: of it, whose RECORD files are corrected.
         final: where it will stand.
     """
-    mark, place = os.fsencode(prefix), os.fsencode(final)
+    marks = {os.fsencode(prefix): os.fsencode(final), _in_shell(prefix): _in_shell(final)}
     changed: dict[str, bytes] = {}
     for path in sorted((prefix / "bin").iterdir()):
         if path.is_symlink() or not path.is_file():
             continue
         with path.open("rb") as stream:
             head = stream.read(_HEAD)
-            if not head.startswith(b"#!") or mark not in head:
+            if not head.startswith(b"#!") or not any(mark in head for mark in marks):
                 continue
-            content = head + stream.read(_LIMIT)
-        settled = content.replace(mark, place)
+            settled = head + stream.read(_LIMIT)
+        for mark, place in marks.items():
+            settled = settled.replace(mark, place)
+        settled = _THROUGH_SHELL.sub(_directly, settled, count=1)
         write_atomic(path, settled, mode=path.stat().st_mode & 0o777)
         changed[os.path.relpath(path, site_packages)] = settled
+    correct_records(site_packages, changed)
+    return tuple(Path(name).name for name in changed)
+
+
+def correct_records(site_packages: Path, changed: Mapping[str, bytes]) -> None:
+    """Let the RECORD files of packages name size and hash of what was rewritten; raises OSError.
+
+    Args:
+        site_packages: whose packages.
+        changed: path relative to ``site_packages``, normalised, to the new content.
+    """
     for record in sorted(site_packages.glob("*.dist-info/RECORD")) if changed else ():
         _correct(record, changed)
-    return tuple(Path(name).name for name in changed)
+
+
+def _in_shell(path: Path) -> bytes:
+    """Return a path as it stands between single quotes of a shell script."""
+    return os.fsencode(path).replace(b"'", b"'\"'\"'")
+
+
+def _directly(found: re.Match[bytes]) -> bytes:
+    """Return a first line that names the interpreter, where the kernel takes it: the folder of building was longer."""
+    line = b"#!" + found["python"] + b"\n"
+    return line if len(line) <= _LINE else found[0]
 
 
 def _correct(record: Path, changed: Mapping[str, bytes]) -> None:

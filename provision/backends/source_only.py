@@ -9,15 +9,15 @@ them; that is checked here instead, before and after.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from email.parser import HeaderParser
 from pathlib import Path
-
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import SpecifierSet
+from typing import TYPE_CHECKING
 
 from provision.model.lock import Locked, normalised
 from provision.model.matrix import SourceOnly
 from provision.model.versions import PythonVersion
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 _METADATA_LIMIT = 1 << 22
 
@@ -34,6 +34,10 @@ def locked_exceptions(exceptions: Sequence[SourceOnly]) -> tuple[Locked, ...]:
 
 def contradicted(requirements: Sequence[str], exceptions: Sequence[SourceOnly]) -> tuple[tuple[str, SourceOnly], ...]:
     """Return each of the user's requirements that demands another version of an exception."""
+    if not requirements or not exceptions:
+        return ()
+    from packaging.requirements import Requirement  # noqa: PLC0415 - most releases have no exception
+
     known = {normalised(item.name): item for item in exceptions}
     pairs = ((text, known.get(normalised(Requirement(text).name))) for text in requirements)
     return tuple(
@@ -49,9 +53,15 @@ def unmet(site_packages: Path, exceptions: Sequence[SourceOnly], python: PythonV
         exceptions: what was left out of the resolution.
         python: version of the interpreter, for the markers of the demands.
     """
+    if not exceptions:
+        return
+    from email.parser import HeaderParser  # noqa: PLC0415 - most releases have no exception
+
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415
+
     known = {normalised(item.name): item for item in exceptions}
     environment = {"python_version": python.series.text, "python_full_version": python.text, "extra": ""}
-    for metadata in sorted(site_packages.glob("*.dist-info/METADATA")) if known else ():
+    for metadata in sorted(site_packages.glob("*.dist-info/METADATA")):
         with metadata.open(encoding="utf-8", errors="replace") as stream:
             headers = HeaderParser().parsestr(stream.read(_METADATA_LIMIT))
         for text in headers.get_all("Requires-Dist") or ():

@@ -110,7 +110,7 @@ class Transaction:
         """Unless the transaction was committed, walk back; raises NotRolledBackError where that fails."""
         clean = False
         try:
-            _remove(self._scratch)
+            remove_patiently(self._scratch)
             if not self._done:
                 self._walk_back()
             clean = not self.staging.exists() and not self._aside.exists()
@@ -153,7 +153,7 @@ class Transaction:
         self._journal.write("kept")
         self._done = True
         for old in (self.staging, self._aside):
-            _remove(old)
+            remove_patiently(old)
 
     def scratch(self) -> Path:
         """Make a folder beside the target for what is only needed meanwhile; it goes with the transaction."""
@@ -186,7 +186,7 @@ class Transaction:
                 raise OSError(f"{self.staging} and {self.target} cannot be exchanged again")
         elif ours:
             self.target.rename(self.staging)
-        _remove(self.staging)
+        remove_patiently(self.staging)
 
     def _whereabouts(self) -> tuple[str, ...]:
         here = [path for path in (self.target, self.staging, self._aside) if path.exists()]
@@ -211,7 +211,7 @@ class Transaction:
             if not _ident_of(rest.name, self.target):
                 continue
             try:
-                _remove(rest)
+                remove_patiently(rest)
             except OSError as error:
                 raise NotRolledBackError(
                     "what an earlier create left cannot be removed",
@@ -236,7 +236,7 @@ class Transaction:
             return ["its new environment is in place and works"]
         if aside.is_dir():
             if arrived:
-                _remove(self.target)
+                remove_patiently(self.target)
             if not self.target.exists():
                 aside.rename(self.target)
             return ["put the environment back that was there before"]
@@ -265,8 +265,8 @@ def _escaped(name: str) -> str:
     return re.sub(r"([\[\]*?])", r"[\1]", name)
 
 
-def _remove(folder: Path) -> None:
-    """Remove a folder, with patience for children of a killed process that still die."""
+def remove_patiently(folder: Path) -> None:
+    """Remove a folder, with patience for children of a killed process that still die; raises OSError."""
     end = time.monotonic() + _PATIENCE
     while True:
         try:

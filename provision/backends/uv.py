@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from provision.backends.uv_talk import cause_of, quoted
 from provision.errors import ToolFailedError
 from provision.system import Completed, System
 
@@ -187,6 +186,8 @@ class Uv:
         as_of: AsOf | None = None,
         dependencies: bool = True,
         constraints: Path | None = None,
+        offline: bool = False,
+        meanwhile: Callable[[], object] | None = None,
     ) -> Completed:
         """Run the resolver for another machine; on success ``output`` holds a ``pylock.toml`` with the files it admits.
 
@@ -199,6 +200,8 @@ class Uv:
             as_of: take nothing that was uploaded later.
             dependencies: False for a list that is complete already.
             constraints: file with versions that hold for whatever is asked for.
+            offline: ask no index, only what is remembered of it.
+            meanwhile: what to do while uv works, see `System.run`.
         """
         argv = ["pip", "compile", f"--python={target.interpreter}", "--generate-hashes", "--no-header"]
         argv += ["--format=pylock.toml", f"--output-file={output}"]
@@ -207,8 +210,9 @@ class Uv:
         argv += [f"--overrides={overrides}"] if overrides else []
         argv += as_of.options if as_of else []
         argv += [f"--constraints={constraints}"] if constraints else []
-        argv += [*([] if dependencies else ["--no-deps"]), "--no-sources", "--quiet", *sources.options, "-"]
-        return self._run(argv, timeout=_RESOLVE, stdin=requirements)
+        argv += [*([] if dependencies else ["--no-deps"]), *(["--offline"] if offline else [])]
+        argv += ["--no-sources", "--quiet", *sources.options, "-"]
+        return self._run(argv, timeout=_RESOLVE, stdin=requirements, meanwhile=meanwhile)
 
     def make_venv(self, folder: Path, python: str, prompt: str) -> Completed:
         """Make an empty virtual environment that may be moved (its scripts and activation do not name its path)."""
@@ -262,7 +266,15 @@ class Uv:
         done = self._run(argv, timeout=_QUICK)
         return done.stdout.strip() or None if done.ok else None
 
-    def _run(self, argv: list[str], *, timeout: float, stdin: str | None = None, talk: bool = False) -> Completed:
+    def _run(
+        self,
+        argv: list[str],
+        *,
+        timeout: float,
+        stdin: str | None = None,
+        talk: bool = False,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> Completed:
         options = ["--color=never", "--no-progress"] if not talk else ["--color=never"]
         if self.offline and "--offline" not in argv:
             options.append("--offline")
@@ -274,6 +286,7 @@ class Uv:
             cwd=Path("/"),
             stdin=stdin,
             on_line=self._on_line if talk else None,
+            meanwhile=meanwhile,
         )
 
 
@@ -291,6 +304,8 @@ def environment_for_uv(environ: Mapping[str, str]) -> dict[str, str]:
 
 def failed(done: Completed, doing: str) -> ToolFailedError:
     """Return the error for a uv that failed while ``doing`` something, with its cause as the code."""
+    from provision.backends.uv_talk import cause_of, quoted  # noqa: PLC0415 - uv seldom fails
+
     code = cause_of(done.stderr)
     if done.timed_out:
         return ToolFailedError(

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from packaging.tags import Tag, compatible_tags, cpython_tags
-from packaging.utils import parse_wheel_filename
+from typing import TYPE_CHECKING, Any
 
 from provision.errors import ToolFailedError
 from provision.model.lock import Locked, normalised
 from provision.model.versions import GlibcVersion, PythonVersion
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+if TYPE_CHECKING:
+    from packaging.tags import Tag
 
 _ANY = GlibcVersion("2.0")
 _OLD_TAGS = {"manylinux1": "2.5", "manylinux2010": "2.12", "manylinux2014": "2.17"}
@@ -52,7 +47,7 @@ def read_compiled(text: str) -> Compiled:
         ToolFailedError: ``bad-resolution``, where it is not what a lock can be made of.
     """
     try:
-        packages = tomllib.loads(text).get("packages", [])
+        packages = _packages(text)
         locked = sorted((_locked(package) for package in packages), key=lambda item: item.name)
         floors = [_floor([file["name"] for file in _wheels(package)]) for package in packages]
         uploaded = {normalised(package["name"]): max(days) for package in packages if (days := list(_days(package)))}
@@ -83,9 +78,11 @@ def addresses(text: str, series: PythonVersion, glibc: GlibcVersion) -> dict[str
         series: of the Python.
         glibc: of the machine.
     """
+    from packaging.utils import parse_wheel_filename  # noqa: PLC0415 - only conda's formats need an address
+
     tags = {tag: rank for rank, tag in enumerate(_tags(series, glibc))}
     found = {}
-    for package in tomllib.loads(text).get("packages", []):
+    for package in _packages(text):
         ranked = [
             (
                 min((tags[tag] for tag in parse_wheel_filename(wheel["name"])[3] if tag in tags), default=len(tags)),
@@ -98,8 +95,26 @@ def addresses(text: str, series: PythonVersion, glibc: GlibcVersion) -> dict[str
     return found
 
 
+def parser() -> Callable[[str], dict[str, Any]]:
+    """Return what parses TOML; loaded here, because it is not needed before uv has answered."""
+    if sys.version_info >= (3, 11):
+        import tomllib  # noqa: PLC0415
+    else:
+        import tomli as tomllib  # noqa: PLC0415
+
+    loads: Callable[[str], dict[str, Any]] = tomllib.loads
+    return loads
+
+
+def _packages(text: str) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = parser()(text).get("packages", [])
+    return found
+
+
 def _tags(series: PythonVersion, glibc: GlibcVersion) -> Iterator[Tag]:
     """Yield the tags of CPython on x86_64 Linux, best first (PEP 425, PEP 600)."""
+    from packaging.tags import compatible_tags, cpython_tags  # noqa: PLC0415 - see above
+
     old = {minor: name for name, version in _OLD_TAGS.items() for minor in [GlibcVersion(version).minor]}
     platforms = []
     for minor in range(glibc.minor, 4, -1):

@@ -93,6 +93,8 @@ _CAUSES: tuple[tuple[str, tuple[str, ...]], ...] = (
             "HTTP status",
         ),
     ),
+    # What is no archive any more cannot have the hash either; uv finds that out while it unpacks.
+    ("hash-mismatch", ("Failed to extract archive",)),
     ("cache-unusable", ("Failed to initialize cache", "failed to open file", "failed to create directory")),
     ("no-permission", ("Permission denied", "Read-only file system", "os error 30)", "os error 13)")),
 )
@@ -109,3 +111,25 @@ def quoted(stderr: str) -> tuple[str, ...]:
     lines = [line.rstrip() for line in clean(stderr).splitlines() if line.strip()]
     start = next((place for place, line in enumerate(lines) if line.startswith("error:")), 0)
     return tuple(line.removeprefix("error: ") for line in lines[start:][:_QUOTED_LINES])
+
+
+def derivation(text: str) -> tuple[str, ...]:
+    """Return the resolver's reasoning without its frame: from ``cause:`` to the hints.
+
+    Args:
+        text: as `clean` returns it.
+    """
+    lines = []
+    for line in text.splitlines():
+        stripped = line.strip()
+        if stripped.startswith("hint:"):
+            break
+        if stripped and not stripped.startswith(("error:", "Using Python")):
+            lines.append(stripped.removeprefix("cause: "))
+    return tuple(lines)
+
+
+def mentions(text: str, name: str) -> bool:
+    """Whether uv's text speaks of a distribution, however its name is written there."""
+    pattern = re.sub(r"[-_.]+", "[-_.]+", re.escape(name).replace(r"\-", "-").replace(r"\.", "."))
+    return re.search(rf"(?<![\w-]){pattern}(?![\w-])", text, re.IGNORECASE) is not None

@@ -23,6 +23,14 @@ def leave(code: ExitCode) -> NoReturn:
     raise SystemExit(int(code))
 
 
+def tell_of_repair(prefix: str) -> None:
+    """Say on standard error that a repair of an environment was cut off, and what to type; nothing where none was."""
+    from provision.workflows.common import notice_of_repair
+
+    for line in notice_of_repair(Path(prefix)):
+        sys.stderr.write(f"note: {line}\n")
+
+
 def optional_value(arguments: list[str], option: str, *, is_value: Callable[[str], bool]) -> None:
     """Let ``option`` stand alone or with a value, which Typer's options cannot: changed in place, before ``--``.
 

@@ -9,7 +9,7 @@ It also works out the options of every command before it looks which one was typ
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,12 +70,17 @@ class LightGroup(TyperGroup):
         return _lighten(super().get_help_option(ctx))
 
 
-def only_named(app: Typer, words: Collection[str]) -> Typer:
+def only_named(app: Typer, words: Sequence[str]) -> Typer:
     """Return a copy of an app in which commands that are not among the words of a command line have no options.
 
     What is not named cannot run; of those, ``--help`` shows the name and the first line, which stay.
     """
     spared = copy.copy(app)
+    alone = [item for item in app.registered_commands if item.name in words[:1]]
+    if alone:
+        # Where the line begins with a command, nothing can show or run another one.
+        spared.registered_commands, spared.registered_groups = alone, []
+        return spared
     spared.registered_commands = [_spared(item, words) for item in app.registered_commands]
     spared.registered_groups = []
     for item in app.registered_groups:
@@ -86,7 +91,7 @@ def only_named(app: Typer, words: Collection[str]) -> Typer:
     return spared
 
 
-def _spared(command: Any, words: Collection[str]) -> Any:
+def _spared(command: Any, words: Sequence[str]) -> Any:
     if command.name in words or command.callback is None:
         return command
 

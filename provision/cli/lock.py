@@ -80,7 +80,6 @@ def lock(
 ) -> None:
     """Write the lock files that a project commits: every package by its hash, and the machines they serve."""
     from provision.errors import UsageError
-    from provision.report.lock import exit_code, lock_document, lock_text
     from provision.report.progress import progress_for
     from provision.system import System
     from provision.workflows.lock import LockOptions
@@ -111,6 +110,9 @@ def lock(
     )
     with progress_for(quiet=json) as observer:
         result = run(System(), Path.cwd(), options, observer)
+    # uv starts sooner where this is not loaded before it.
+    from provision.report.lock import exit_code, lock_document, lock_text
+
     if json:
         print_json(lock_document(result))
     else:

@@ -14,6 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from provision import __version__
+from provision.cli.audit import app as audit
 from provision.cli.common import looks_like_lock, optional_value, print_json
 from provision.cli.create import create
 from provision.cli.doctor import doctor
@@ -23,6 +24,7 @@ from provision.cli.light import LightCommand, LightGroup, only_named
 from provision.cli.lock import lock
 from provision.cli.matrix import app as matrix
 from provision.cli.plan import plan
+from provision.cli.repair import repair
 from provision.cli.status import status
 from provision.cli.sync import sync
 from provision.cli.verify import verify
@@ -72,8 +74,6 @@ def _wants_debug(arguments: list[str]) -> bool:
 
 def main() -> None:
     """Run the command line; every failure leaves with its message, its code and its exit status."""
-    # Most runs end within a quarter of a second: looking for cycles costs more than it frees.
-    gc.set_threshold(100_000)
     arguments = sys.argv[1:]
     debug = _wants_debug(arguments)
     optional_value(arguments, "--upgrade", is_value=lambda _text: True)
@@ -82,6 +82,9 @@ def main() -> None:
         code = only_named(app, arguments)(args=arguments, prog_name="tfgpu-provision", standalone_mode=False)
         if code == ExitCode.INTERRUPTED:
             raise KeyboardInterrupt  # Typer has swallowed it  # noqa: TRY301
+    except SystemExit as left:
+        # A command has said how it ends.
+        code = left.code
     except BrokenPipeError:
         # The reader went away (`| head`), which is its right.
         code = ExitCode.DONE
@@ -149,6 +152,8 @@ app.command("lock", cls=LightCommand)(lock)
 app.command("init")(init)
 app.command("verify")(verify)
 app.command("doctor", cls=LightCommand)(doctor)
+app.command("repair", cls=LightCommand)(repair)
 app.command("plan", cls=LightCommand)(plan)
 app.command("host")(host)
 app.add_typer(matrix, name="matrix")
+app.add_typer(audit, name="audit")

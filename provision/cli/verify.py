@@ -36,7 +36,7 @@ def verify(
     identify: Annotated[bool, typer.Option(help="Leave paths, user, host and GPU UUIDs in the receipt.")] = False,
 ) -> None:
     """Prove that an environment's TensorFlow uses the GPU, or say why it does not."""
-    from provision.cli.common import leave, print_json
+    from provision.cli.common import leave, print_json, tell_of_repair
     from provision.errors import ExitCode
     from provision.model.verdict import Outcome
     from provision.report.verify import verify_text
@@ -56,6 +56,7 @@ def verify(
     if json:
         print_json(dict(result.receipt))
     else:
+        tell_of_repair(result.verdict.environment["prefix"])
         typer.echo(verify_text(result.verdict))
     codes = {Outcome.FAILED: ExitCode.CHECK_FAILED, Outcome.CANNOT_TELL: ExitCode.CANNOT_TELL}
     leave(codes.get(result.verdict.outcome, ExitCode.DONE))

@@ -20,7 +20,7 @@ def wire(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Make the CUDA libraries of an environment visible that pip, conda or a hand has filled."""
-    from provision.cli.common import leave, print_json
+    from provision.cli.common import leave, print_json, tell_of_repair
     from provision.report.wire import wire_document, wire_exit_code, wire_text
     from provision.system import System
     from provision.workflows.wire import wire_environment
@@ -29,5 +29,6 @@ def wire(
     if json:
         print_json(wire_document(result))
     else:
+        tell_of_repair(result.path)
         typer.echo(wire_text(result))
     leave(wire_exit_code(result))

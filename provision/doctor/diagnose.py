@@ -134,6 +134,7 @@ def _merged(group: Sequence[Finding]) -> Finding:
         fixes=tuple(fixes.values()),
         explains=tuple(dict.fromkeys(code for item in (best, *rest) for code in item.explains)),
         data=data,
+        parts=tuple(group),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -25,6 +26,12 @@ _NAMES: tuple[tuple[LockFormat, re.Pattern[str]], ...] = (
     (LockFormat.EXPLICIT, re.compile(rf"(?:{_T}\.)?conda-linux-64\.lock\Z")),
 )
 _SUFFIXES = {".toml": LockFormat.PYLOCK, ".yml": LockFormat.CONDA_LOCK, ".yaml": LockFormat.CONDA_LOCK}
+_MODULES = {
+    LockFormat.REQUIREMENTS: "requirements_lock",
+    LockFormat.PYLOCK: "pylock",
+    LockFormat.CONDA_LOCK: "conda_lock",
+    LockFormat.EXPLICIT: "explicit",
+}
 _EXPLICIT = re.compile(r"^@EXPLICIT *$", re.MULTILINE)
 
 
@@ -47,6 +54,11 @@ def default_name(format: LockFormat, target: str = "") -> str:  # noqa: A002 - t
 def is_lock_name(name: str) -> LockFormat | None:
     """Return the format of a file that has the name of a lock, None for any other name."""
     return next((kind for kind, pattern in _NAMES if pattern.match(name)), None)
+
+
+def prepare(format: LockFormat) -> None:  # noqa: A002 - the word of the field
+    """Load what `render` needs for a format, where there is time for it beforehand."""
+    import_module(f"provision.lock.{_MODULES[format]}")
 
 
 def render(

@@ -27,6 +27,7 @@ from provision.model.matrix import (
     Unserved,
     WheelPin,
 )
+from provision.model.measurement import Measurement
 from provision.model.versions import TfVersion
 
 CLAIMS = (
@@ -67,7 +68,9 @@ class Builder:
         """Return the whole matrix, or None where anything in the file is wrong."""
         sets = {name: self._set(name, entry) for name, entry in self._root["sets"].items()}
         rows = [self._row(key, entry, sets) for key, entry in self._root["releases"].items()]
-        found = [row for row in rows if row is not None]
+        measured = self._measurements()
+        found = [replace(row, measurements=measured.get(row.requirement, ())) for row in rows if row is not None]
+        self._check_measurements(found)
         self._no_release_twice(found)
         unserved = tuple(self._unserved(name, entry) for name, entry in self._root["unserved"].items())
         if self._problems:
@@ -193,6 +196,8 @@ class Builder:
             conda_sets=tuple(sets[name] for name in entry.get("conda", ())),
             evidence=self._claims(where, entry),
             line=line,
+            wheel=entry["wheel"],
+            wheel_sha256=entry["sha256"],
         )
         self._check_row(where, row, entry)
         return row
@@ -242,6 +247,27 @@ class Builder:
         elif row.cuda.major < FIRST_COMPATIBLE_MAJOR and library_set.cuda != row.cuda:
             message = f"{where}: CUDA {library_set.cuda} of {named} cannot serve a build with"
             self._problems.add(line, f"{message} CUDA {row.cuda} (before CUDA 11 the toolkit must be the same)")
+
+    def _measurements(self) -> dict[str, tuple[Measurement, ...]]:
+        """Return requirement of a release → what was measured of it, oldest first."""
+        found: dict[str, list[Measurement]] = {}
+        for ident, entry in (self._root.get("receipts") or {}).items():
+            known = {key: value for key, value in entry.items() if key not in {"release", "set"}}
+            found.setdefault(entry["release"], []).append(Measurement(ident, entry["set"], **known))
+        return {
+            release: tuple(sorted(items, key=lambda item: (item.date, item.ident))) for release, items in found.items()
+        }
+
+    def _check_measurements(self, rows: list[Row]) -> None:
+        """Note a receipt of a set that serves its release no more: what was measured then is nothing anybody gets."""
+        for row in rows:
+            served = {library_set.ident for library_set in (*row.sets, *row.conda_sets)}
+            for item in row.measurements:
+                if item.library_set not in served:
+                    line = self._root["receipts"].lines[item.ident]
+                    self._problems.add(
+                        line, f"receipts.{item.ident}: {item.library_set} is no set of {row.requirement}"
+                    )
 
     def _no_release_twice(self, rows: list[Row]) -> None:
         seen: dict[tuple[str, TfVersion], Row] = {}

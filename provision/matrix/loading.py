@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from provision.errors import InvalidFileError
-from provision.matrix.build import Builder
-from provision.matrix.reader import Reader, keep_sound
-from provision.matrix.shape import MATRIX
-from provision.matrix.tree import LIMIT_BYTES, Problems, parse
+from provision.matrix import kept
 from provision.model.matrix import Matrix
+
+if TYPE_CHECKING:
+    from provision.matrix.tree import Problems
 
 _MOST_SHOWN = 200
 
@@ -28,11 +29,24 @@ def load(path: Path | None = None) -> Matrix:
     Raises:
         InvalidFileError: with code ``invalid-matrix``; ``why`` holds every error as ``file:line: message``.
     """
-    where = path or default_path()
-    problems = Problems(str(where))
+    if path is not None:
+        from provision.matrix.tree import LIMIT_BYTES  # noqa: PLC0415 - see read
+
+        return _checked(path, _bytes(path, LIMIT_BYTES + 1))
+    where = default_path()
+    data = _bytes(where)
+    place = kept.place_of(where, data)
+    known = kept.recall(place)
+    if known is None:
+        known = _checked(where, data)
+        kept.keep(place, known)
+    return known
+
+
+def _bytes(where: Path, limit: int = -1) -> bytes:
     try:
         with where.open("rb") as stream:
-            data = stream.read(LIMIT_BYTES + 1)
+            return stream.read(limit)
     except OSError as error:
         raise InvalidFileError(
             f"the matrix {where} cannot be read",
@@ -40,6 +54,12 @@ def load(path: Path | None = None) -> Matrix:
             why=(f"{where}: {error.strerror or error}",),
             hint="give a file with --matrix FILE, or leave the option out to use the one that is built in",
         ) from error
+
+
+def _checked(where: Path, data: bytes) -> Matrix:
+    from provision.matrix.tree import Problems  # noqa: PLC0415 - see read
+
+    problems = Problems(str(where))
     matrix = read(data, str(where), problems)
     if matrix is None:
         raise _invalid(where, problems)
@@ -48,6 +68,12 @@ def load(path: Path | None = None) -> Matrix:
 
 def read(data: bytes, name: str, problems: Problems) -> Matrix | None:
     """Return the matrix in ``data``, or None with every problem noted; touches nothing outside."""
+    # Loaded late: most runs take what was kept.
+    from provision.matrix.build import Builder  # noqa: PLC0415
+    from provision.matrix.reader import Reader, keep_sound  # noqa: PLC0415
+    from provision.matrix.shape import MATRIX  # noqa: PLC0415
+    from provision.matrix.tree import parse  # noqa: PLC0415
+
     node = parse(data, problems)
     if node is None:
         return None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from provision.matrix.shape import MATRIX, Items, Record, Reference, Scalar, Shape, Table, Words
 from provision.matrix.tree import MappingNode, Node, Problems, ScalarNode, SequenceNode, line_of
@@ -22,13 +21,12 @@ class Entry(dict[str, Any]):
         self.lines: dict[str, int] = {}
 
 
-@dataclass(frozen=True)
-class Named:
+class Named(NamedTuple):
     """A reference as it stands in the file; resolved once every table is read."""
 
     table: str
     names: tuple[str, ...]
-    line: int
+    node: Node
 
 
 class Reader:
@@ -52,11 +50,11 @@ class Reader:
             return None
         text: str = node.value
         if isinstance(shape, Scalar):
-            return self._scalar(text, shape, where, line_of(node))
+            return self._scalar(text, shape, where, node)
         words = tuple(text.split(" ")) if text else ()
         if isinstance(shape, Words):
-            return self._words(words, shape, where, line_of(node))
-        return self._reference(words, shape, where, line_of(node))
+            return self._words(words, shape, where, node)
+        return self._reference(words, shape, where, node)
 
     def resolve(self, root: Entry) -> None:
         """Note every reference to an entry that is not in the file."""
@@ -64,75 +62,74 @@ class Reader:
             table = root.get(named.table)
             known = table.lines if table is not None else {}
             for name in (name for name in named.names if name not in known):
-                self._problems.add(named.line, f"{named.table} has no entry {name[:_SHOWN]!r}")
+                self._problems.add(line_of(named.node), f"{named.table} has no entry {name[:_SHOWN]!r}")
 
-    def _scalar(self, text: str, shape: Scalar, where: str, line: int) -> Any:
+    def _scalar(self, text: str, shape: Scalar, where: str, node: Node) -> Any:
         key = (id(shape), text)
-        if key in self._made:
-            return self._made[key]
-        value = None
+        value = self._made.get(key)
+        if value is not None:
+            return value
         if shape.fits(text):
             try:
                 value = shape.make(text)
             except ValueError:
                 value = None
         if value is None:
-            self._problems.add(line, f"{where}: not {shape.what}: {text[:_SHOWN]!r}")
+            self._problems.add(line_of(node), f"{where}: not {shape.what}: {text[:_SHOWN]!r}")
             return None
         self._made[key] = value
         return value
 
-    def _words(self, words: tuple[str, ...], shape: Words, where: str, line: int) -> Any:
+    def _words(self, words: tuple[str, ...], shape: Words, where: str, node: Node) -> Any:
         if len(set(words)) != len(words):
-            self._problems.add(line, f"{where}: {shape.of.what} stands twice")
+            self._problems.add(line_of(node), f"{where}: {shape.of.what} stands twice")
         if shape.most is not None and not 1 <= len(words) <= shape.most:
-            self._problems.add(line, f"{where}: needs one to {shape.most} values")
-        made = [self._scalar(word, shape.of, where, line) for word in words]
+            self._problems.add(line_of(node), f"{where}: needs one to {shape.most} values")
+        made = [self._scalar(word, shape.of, where, node) for word in words]
         return None if any(value is None for value in made) else tuple(made)
 
-    def _reference(self, words: tuple[str, ...], shape: Reference, where: str, line: int) -> Any:
+    def _reference(self, words: tuple[str, ...], shape: Reference, where: str, node: Node) -> Any:
         if len(words) != 1 and not (shape.many and words):
-            self._problems.add(line, f"{where}: needs the name of an entry of {shape.table}")
+            self._problems.add(line_of(node), f"{where}: needs the name of an entry of {shape.table}")
             return None
         if len(set(words)) != len(words):
-            self._problems.add(line, f"{where}: a name stands twice")
-        self.references.append(Named(shape.table, words, line))
+            self._problems.add(line_of(node), f"{where}: a name stands twice")
+        self.references.append(Named(shape.table, words, node))
         return words if shape.many else words[0]
 
     def _record(self, node: Node, shape: Record, where: str) -> Entry | None:
-        entry = self._pairs(node, where)
-        if entry is None:
+        pairs = self._pairs(node, where)
+        if pairs is None:
             return None
-        values = Entry(entry.line)
-        values.lines = entry.lines
-        for key, value in entry.items():
-            if key not in shape.fields:
-                known = ", ".join(shape.fields)
-                self._problems.add(
-                    entry.lines[key], f"{where or 'the file'}: unknown key {key[:_SHOWN]!r} (known: {known})"
-                )
+        values = Entry(line_of(node))
+        for key, value in pairs:
+            name = key.value
+            values.lines[name] = line_of(key)
+            if name in shape.fields:
+                values[name] = self.read(value, shape.fields[name], f"{where}.{name}" if where else name)
                 continue
-            values[key] = self.read(value, shape.fields[key], f"{where}.{key}" if where else key)
-        for key in shape.fields:
-            if key in shape.required and key not in entry:
-                self._problems.add(entry.line, f"{where or 'the file'}: {key} is missing")
+            known = ", ".join(shape.fields)
+            self._problems.add(line_of(key), f"{where or 'the file'}: unknown key {name[:_SHOWN]!r} (known: {known})")
+        for name in shape.fields:
+            if name in shape.required and name not in values.lines:
+                self._problems.add(values.line, f"{where or 'the file'}: {name} is missing")
         return values
 
     def _table(self, node: Node, shape: Table, where: str) -> Entry | None:
-        entry = self._pairs(node, where)
-        if entry is None:
+        pairs = self._pairs(node, where)
+        if pairs is None:
             return None
-        values = Entry(entry.line)
+        values = Entry(line_of(node))
         made: dict[Any, str] = {}
-        for key, value in entry.items():
-            line = entry.lines[key]
-            name = self._scalar(key, shape.key, where, line)
+        for key, value in pairs:
+            text = key.value
+            name = self._scalar(text, shape.key, where, key)
             if name in made and name is not None:
-                self._problems.add(line, f"{where}: {key} stands twice (as {made[name]})")
+                self._problems.add(line_of(key), f"{where}: {text} stands twice (as {made[name]})")
                 continue
-            made[name] = key
-            values[name] = self.read(value, shape.value, f"{where}.{key}")
-            values.lines[name] = line
+            made[name] = text
+            values[name] = self.read(value, shape.value, f"{where}.{text}")
+            values.lines[name] = line_of(key)
         return values
 
     def _items(self, node: Node, shape: Items, where: str) -> tuple[Any, ...] | None:
@@ -141,21 +138,22 @@ class Reader:
             return None
         return tuple(self.read(item, shape.of, f"{where}[{place}]") for place, item in enumerate(node.value, 1))
 
-    def _pairs(self, node: Node, where: str) -> Entry | None:
-        """Return key text → value node of a mapping; a key that stands twice is an error, not the last one wins."""
+    def _pairs(self, node: Node, where: str) -> list[tuple[Node, Node]] | None:
+        """Return the keys and values of a mapping; a key that stands twice is an error, not the last one wins."""
         if not isinstance(node, MappingNode):
             self._problems.add(line_of(node), f"{where}: must be a mapping, not a {_kind(node)}")
             return None
-        entry = Entry(line_of(node))
+        pairs: list[tuple[Node, Node]] = []
+        seen: set[str] = set()
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
                 self._problems.add(line_of(key), f"{where}: a key must be text")
-            elif key.value in entry:
+            elif key.value in seen:
                 self._problems.add(line_of(key), f"{where or 'the file'}: {key.value[:_SHOWN]} stands twice")
             else:
-                entry[key.value] = value
-                entry.lines[key.value] = line_of(key)
-        return entry
+                seen.add(key.value)
+                pairs.append((key, value))
+        return pairs
 
 
 def _kind(node: Node) -> str:

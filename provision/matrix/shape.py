@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from provision.model.facts import Certainty
+from provision.model.level import Level
 from provision.model.versions import (
     ComputeCapability,
     CudaVersion,
@@ -52,7 +54,11 @@ class Scalar:
 
     def fits(self, text: str) -> bool:
         """Whether the text has the pattern."""
-        return re.fullmatch(self.pattern, text, re.ASCII) is not None
+        return self._compiled.fullmatch(text) is not None
+
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self.pattern, re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -277,6 +283,23 @@ RELEASE = _record(
     sha256=_sha256,
     claims=Reference("claims"),
 )
+GPU_NAME = r"[A-Za-z0-9][A-Za-z0-9 ()._/+-]{0,79}"
+PROVING = (Level.COMPUTE, Level.TRAIN, Level.PERF)
+"""Levels of verify that prove a GPU."""
+RECEIPT = _record(
+    "A receipt of verify from a real GPU, written by `matrix certify`.",
+    release=Reference("releases"),
+    set=Reference("sets"),
+    gpu=Scalar("the name of a GPU", GPU_NAME),
+    compute_capability=_capability,
+    driver=_driver,
+    level=Scalar("a level that proves a GPU", "|".join(level.value for level in PROVING), Level),
+    date=_date,
+    python=Scalar("a Python version", r"3\.[0-9]{1,2}(\.[0-9]{1,2})?", PythonVersion),
+    tool=Scalar("a version", r"[0-9A-Za-z.+-]{1,40}"),
+    row=_sha256,
+    sha256=_sha256,
+)
 UNSERVED = _record(
     "What users ask for and no wheel serves here, and what would.",
     absent=("releases", "distribution", "system", "machine", "min_cc"),
@@ -295,7 +318,7 @@ RELEASE_KEY = r"(?P<distribution>tensorflow(-[a-z0-9]+)*)==(?P<release>[0-9][0-9
 
 MATRIX = _record(
     "Every compatibility claim of tfgpu-provision, each with its evidence.",
-    absent=("cuda_toolkits", "conda_packages"),
+    absent=("cuda_toolkits", "conda_packages", "receipts"),
     schema=Scalar("a format version", FORMAT),
     evidence=Table(_ident, EVIDENCE, "Where claims come from."),
     cuda_families=Table(_integer, FAMILY, "Driver floors of CUDA major versions.", inline=True),
@@ -337,6 +360,12 @@ MATRIX = _record(
     faults=Table(_ident, FAULT, "Known faults."),
     claims=Table(_ident, Table(_ident, _evidence, "Claim group to evidence."), "Which evidence stands behind a row."),
     releases=Table(Scalar("a release", RELEASE_KEY), RELEASE, "One row per release, oldest first."),
+    receipts=Table(
+        Scalar("the beginning of the receipt's sha256", "[0-9a-f]{12}(-[0-9]{1,2})?"),
+        RECEIPT,
+        "What was measured on real GPUs.",
+        inline=True,
+    ),
     unserved=Table(_ident, UNSERVED, "What cannot be served here."),
 )
 """The whole file."""

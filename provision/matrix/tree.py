@@ -7,6 +7,7 @@ second document, no key twice, no deep nesting. Scalars stay text, so ``2.10`` i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import yaml
@@ -43,8 +44,8 @@ class Problems:
         return tuple(f"{self._name}:{line}: {message}" for line, message in sorted(set(self._found)))
 
 
-def line_of(node: Node) -> int:
-    """Return the line, from 1, on which a node starts."""
+def line_of(node: Any) -> int:
+    """Return the line, from 1, on which a node or an event starts."""
     return int(node.start_mark.line) + 1
 
 
@@ -98,59 +99,52 @@ def _compose(loader: Any, problems: Problems) -> Node | None:
     stack: list[tuple[Node, list[Node]]] = []
     root: Node | None = None
     for event in _events(loader):
-        line = event.start_mark.line + 1
-        if isinstance(event, yaml.AliasEvent):
-            problems.add(line, "YAML aliases are not allowed")
-            return None
-        if isinstance(event, yaml.DocumentStartEvent) and root is not None:
-            problems.add(line, "only one YAML document is allowed")
-            return None
-        if isinstance(event, yaml.CollectionEndEvent):
-            node, children = stack.pop()
-            if isinstance(node, MappingNode):
-                node.value = list(zip(children[::2], children[1::2], strict=True))
-            continue
-        made = _node(event, line, problems)
-        if made is None:
-            if problems:
+        kind = _NODES.get(type(event))
+        if kind is None:
+            if isinstance(event, yaml.CollectionEndEvent):
+                node, children = stack.pop()
+                if isinstance(node, MappingNode):
+                    node.value = list(zip(children[::2], children[1::2], strict=True))
+            elif wrong := _refused(event, again=root is not None):
+                problems.add(line_of(event), wrong)
                 return None
             continue
+        if wrong := _decorated(event):
+            problems.add(line_of(event), wrong)
+            return None
+        made: Node = kind(None, event.value if kind is ScalarNode else [], event.start_mark, event.end_mark)
         if stack:
             stack[-1][1].append(made)
         else:
             root = made
-        if isinstance(made, MappingNode):
-            stack.append((made, []))
-        elif isinstance(made, SequenceNode):
-            stack.append((made, made.value))
-        if len(stack) > _MAX_DEPTH:
-            problems.add(line, f"nested deeper than {_MAX_DEPTH} levels")
-            return None
+        if kind is not ScalarNode:
+            stack.append((made, [] if kind is MappingNode else made.value))
+            if len(stack) > _MAX_DEPTH:
+                problems.add(line_of(event), f"nested deeper than {_MAX_DEPTH} levels")
+                return None
     return root
 
 
 def _events(loader: Any) -> Iterator[Any]:
-    for _ in range(_MAX_EVENTS):
-        if not loader.check_event():
-            return
-        yield loader.get_event()
-    msg = f"more than {_MAX_EVENTS} values"
-    raise yaml.YAMLError(msg)
+    events = iter(loader.get_event, None)
+    yield from islice(events, _MAX_EVENTS)
+    if next(events, None) is not None:
+        msg = f"more than {_MAX_EVENTS} values"
+        raise yaml.YAMLError(msg)
 
 
-def _node(event: Any, line: int, problems: Problems) -> Node | None:
-    kind = _NODES.get(type(event))
-    if kind is None:
-        return None
+def _refused(event: Any, *, again: bool) -> str:
+    """Return what is wrong with an event that makes no node; ``again`` where there is a document already."""
+    if isinstance(event, yaml.AliasEvent):
+        return "YAML aliases are not allowed"
+    return "only one YAML document is allowed" if again and isinstance(event, yaml.DocumentStartEvent) else ""
+
+
+def _decorated(event: Any) -> str:
+    """Return what is wrong with an event that makes a node."""
     if event.anchor is not None:
-        problems.add(line, "YAML anchors are not allowed")
-        return None
-    if event.tag is not None:
-        problems.add(line, f"YAML tags are not allowed: {event.tag[:60]}")
-        return None
-    value = event.value if kind is ScalarNode else []
-    node: Node = kind(None, value, event.start_mark, event.end_mark)
-    return node
+        return "YAML anchors are not allowed"
+    return "" if event.tag is None else f"YAML tags are not allowed: {event.tag[:60]}"
 
 
 _NODES: dict[type, Any] = {

@@ -127,6 +127,7 @@ class Finding:
         explains: codes of findings that are consequences of this one.
         role: its place; set when all findings are known.
         data: the values, JSON-ready: ``built``, ``needs``, ``found``, ``libraries`` …
+        parts: what this one was made of, where a cause was found in several places; each has its own fixes.
         title, category, explanation, effect, repairable: those of the cause, filled in from the table.
     """
 
@@ -138,6 +139,7 @@ class Finding:
     explains: tuple[str, ...] = ()
     role: Role = Role.CONTRIBUTING
     data: Mapping[str, Any] = field(default_factory=dict)
+    parts: tuple[Finding, ...] = ()
     title: str = ""
     category: Category | None = None
     explanation: str = ""

@@ -46,6 +46,7 @@ class Package:
         folder: the site-packages folder it lies in.
         requires: its Requires-Dist, those whose markers hold in this environment, extras left out.
         installer: what its INSTALLER file says (``pip``, ``uv``, ``conda``), empty where it does not.
+        origin: the URL that it was installed from where that was no index, with ``(editable)`` where it is.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Package:
     folder: str
     requires: tuple[str, ...] = ()
     installer: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -258,6 +260,8 @@ class PackageFacts:
         checked: how many files were looked at.
         record: ``""`` not ours, ``ok``, ``incomplete`` (creation was interrupted) or ``moved`` (made at another path).
         recorded_prefix: where it was made, for ``moved``.
+        unfinished: what the lock of an ``incomplete`` one names and is not installed, as ``name==version``; None where
+            it has no lock, or is none of these.
     """
 
     python: PythonVersion | None = None
@@ -290,6 +294,7 @@ class PackageFacts:
     checked: int = 0
     record: str = ""
     recorded_prefix: str = ""
+    unfinished: tuple[str, ...] | None = None
 
     @property
     def versions(self) -> Mapping[str, str]:
@@ -316,6 +321,8 @@ class EnvironmentFacts(PackageFacts, LibraryFacts):
         scripts_set: variable to value, set by activation scripts of the environment, with the file:
             ``(file, variable, value)``.
         deep_import: `verify`'s import stage, only with ``--deep``; ``deep_device`` likewise.
+        writable: whether this user may change what is in it.
+        cut_off: what is known of a repair that was cut off while it changed the environment; empty for none.
     """
 
     env: EnvRef | None
@@ -325,3 +332,5 @@ class EnvironmentFacts(PackageFacts, LibraryFacts):
     scripts_set: tuple[tuple[str, str, str], ...] = ()
     deep_import: Stage | None = None
     deep_device: Stage | None = None
+    writable: bool = True
+    cut_off: str = ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from provision.model.facts import Certainty, Evidence
+from provision.model.measurement import Measurement
 from provision.model.versions import (
     ComputeCapability,
     CudaVersion,
@@ -268,6 +269,9 @@ class Row:
         conda_sets: sets of conda packages that serve it, preferred first.
         evidence: claim group (``python``, ``build``, ``gate``, ``arch``, ``search``, ``sets`` …) to its evidence.
         line: where it stands in matrix.yaml.
+        wheel: file name of the wheel that was opened.
+        wheel_sha256: of that wheel.
+        measurements: receipts of real GPUs, oldest first.
     """
 
     release: TfVersion
@@ -294,6 +298,9 @@ class Row:
     evidence: Mapping[str, Evidence]
     line: int = 0
     conda_sets: tuple[LibrarySet, ...] = ()
+    wheel: str = ""
+    wheel_sha256: str = ""
+    measurements: tuple[Measurement, ...] = ()
 
     @property
     def requirement(self) -> str:

@@ -29,10 +29,17 @@ class Uninstall:
 
 @dataclass(frozen=True)
 class CondaInstall:
-    """Bring conda packages of a conda prefix to these specifications; ``channel`` is where they come from."""
+    """Bring conda packages of a conda prefix to these specifications.
+
+    Attributes:
+        specs: as conda reads them.
+        channel: where they come from; empty for the channels that the prefix has its packages from.
+        again: replace the files of what is there already, at the version and build that are there.
+    """
 
     specs: tuple[str, ...]
     channel: str = "conda-forge"
+    again: bool = False
 
 
 @dataclass(frozen=True)

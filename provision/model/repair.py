@@ -42,6 +42,7 @@ class RepairPlan:
         denial: why nothing can be done in this environment, with the way that works in its hint; None where it can.
         beside: the release that ``--into PATH`` would build (``2.21.0``) where nothing inside can help, else empty.
         carry: the user's other packages as requirements, for ``--into``.
+        left_out: those that no index has, each as ``name version (where it came from)``.
     """
 
     repairs: tuple[Repairing, ...] = ()
@@ -49,6 +50,7 @@ class RepairPlan:
     denial: Denial | None = None
     beside: str = ""
     carry: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -48,6 +48,20 @@ def nearest(refusal: Refusal, matrix: Matrix, spec: Spec | None = None) -> tuple
     return tuple(dict.fromkeys(found))
 
 
+def nearest_release(request: Request, host: HostFacts, matrix: Matrix, asked: Version | None) -> Plan | None:
+    """Return the plan of the release nearest to one, itself among them, that runs on a machine; None where none does.
+
+    Releases with a fault to be avoided come last, but for that one itself.
+    """
+    rows = sorted(
+        (row for row in matrix.rows if row.distribution == DEFAULT), key=lambda row: row.release, reverse=True
+    )
+    if asked is not None:
+        rows = sorted(rows, key=_distance(asked, matrix))
+    rows = sorted(rows, key=lambda row: any(fault.avoid for fault in row.faults) and row.release.release != asked)
+    return next(_plans(request, host, rows, matrix), None)
+
+
 def create_command(row: Row, request: Request) -> str:
     """Return the command that creates an environment with a row, keeping what else was asked for."""
     name = row.release.text if row.distribution == DEFAULT else f"{row.distribution}=={row.release.text}"

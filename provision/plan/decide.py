@@ -10,9 +10,8 @@ from packaging.version import Version
 from provision.model.facts import Certainty
 from provision.model.host import HostFacts
 from provision.model.matrix import Matrix, Row
-from provision.model.plan import Obstacle, Plan, Refusal, Request
+from provision.model.plan import Alternative, Obstacle, Plan, Refusal, Request
 from provision.plan import unserved
-from provision.plan.alternatives import nearest
 from provision.plan.judging import judge_request
 from provision.plan.spec import DEFAULT, Spec, SpecKind, parse_spec
 
@@ -46,7 +45,7 @@ def decide(request: Request, host: HostFacts, matrix: Matrix) -> Plan | Refusal:
     plans = [answer for _, answer in judged if isinstance(answer, Plan)]
     if not plans:
         refusal = _most_telling(spec, [answer for _, answer in judged if isinstance(answer, Refusal)])
-        return dataclasses.replace(refusal, alternatives=nearest(refusal, matrix))
+        return dataclasses.replace(refusal, alternatives=_nearest(refusal, matrix))
     chosen = choose(spec, plans)
     newer = [(row.release.text, _codes(answer)) for row, answer in judged if row.release > chosen.row.release]
     return dataclasses.replace(chosen, passed_over=tuple(newer))
@@ -110,7 +109,13 @@ def _most_telling(spec: Spec, refusals: Sequence[Refusal]) -> Refusal:
 def _no_such_release(request: Request, spec: Spec, host: HostFacts, matrix: Matrix) -> Refusal:
     """Refuse what no row matches, with the reason that the matrix gives where it gives one."""
     refusal = Refusal(request, host, None, (_absence(spec, matrix),), (), matrix.digest)
-    return dataclasses.replace(refusal, alternatives=nearest(refusal, matrix, spec))
+    return dataclasses.replace(refusal, alternatives=_nearest(refusal, matrix, spec))
+
+
+def _nearest(refusal: Refusal, matrix: Matrix, spec: Spec | None = None) -> tuple[Alternative, ...]:
+    from provision.plan.alternatives import nearest  # noqa: PLC0415 - who is not refused does not pay for it
+
+    return nearest(refusal, matrix, spec)
 
 
 def _absence(spec: Spec, matrix: Matrix) -> Obstacle:

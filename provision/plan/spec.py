@@ -6,13 +6,16 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from provision.errors import UsageError
 from provision.model.matrix import Matrix, Row
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 _LIMIT = 200
 _SHOWN = 40
@@ -47,7 +50,7 @@ class Spec:
         distribution: ``tensorflow``, ``tensorflow-gpu``, ``tf-nightly`` …
         kind: what it leaves open.
         version: the release where it is exact.
-        specifier: what releases must satisfy; empty for the newest.
+        clauses: what releases must satisfy, as text; empty where one is named and for the newest.
         named: whether the distribution was written down, so that no other one is meant.
     """
 
@@ -55,15 +58,24 @@ class Spec:
     distribution: str
     kind: SpecKind
     version: Version | None
-    specifier: SpecifierSet
+    clauses: str = ""
     named: bool = False
+
+    @cached_property
+    def specifier(self) -> SpecifierSet:
+        """The clauses, read."""
+        from packaging.specifiers import SpecifierSet  # noqa: PLC0415 - who names a release does not pay for ranges
+
+        return SpecifierSet(self.clauses)
 
     @property
     def wanted(self) -> Version | None:
         """The release or minor that was named; None for ranges of more than one clause and for the newest."""
-        clauses = list(self.specifier)
-        if self.version is not None or len(clauses) != 1:
+        if self.version is not None or not self.clauses:
             return self.version
+        clauses = list(self.specifier)
+        if len(clauses) != 1:
+            return None
         return Version(clauses[0].version.removesuffix(".*"))
 
     def admits(self, row: Row) -> bool:
@@ -76,6 +88,8 @@ class Spec:
         """Whether the release of a row is among what was asked for, whatever the name of its distribution."""
         if self.version is not None:
             return row.release.release == self.version
+        if not self.clauses:
+            return not row.release.release.is_prerelease
         return self.specifier.contains(row.release.release, prereleases=False)
 
 
@@ -93,37 +107,39 @@ def parse_spec(text: str, matrix: Matrix, distribution: str = DEFAULT) -> Spec:
     name, rest = distribution, typed
     named = _NAMED.match(typed)
     if named:
+        from packaging.utils import canonicalize_name  # noqa: PLC0415 - most write the number alone
+
         name, rest = canonicalize_name(named["name"]), named["rest"].strip()
         name = DEFAULT if name == "tf" else name
     if typed.lower() in _NIGHTLY_WORDS:
         name, rest = NIGHTLY, ""
     if rest.lower() in _NEWEST_WORDS:
-        return Spec(typed, name, SpecKind.NEWEST, None, SpecifierSet())
+        return Spec(typed, name, SpecKind.NEWEST, None)
     try:
         return dataclasses.replace(_read(typed, name, rest), named=bool(named) or distribution != DEFAULT)
-    except (InvalidVersion, InvalidSpecifier):
+    except ValueError:  # of a version or of a specifier
         raise _bad(typed, matrix) from None
 
 
 def _read(typed: str, name: str, rest: str) -> Spec:
     minor, major = _MINOR.match(rest), _MAJOR.match(rest)
     if minor:
-        return Spec(typed, name, SpecKind.MINOR, None, SpecifierSet(f"=={minor[1]}.{minor[2]}.*"))
+        return Spec(typed, name, SpecKind.MINOR, None, f"=={minor[1]}.{minor[2]}.*")
     if major:
-        return Spec(typed, name, SpecKind.RANGE, None, SpecifierSet(f"=={major[1]}.*"))
+        return Spec(typed, name, SpecKind.RANGE, None, f"=={major[1]}.*")
     if rest[0] not in _OPERATORS:
         if not rest.endswith(".*"):
-            return Spec(typed, name, SpecKind.EXACT, Version(rest), SpecifierSet())
+            return Spec(typed, name, SpecKind.EXACT, Version(rest))
         rest = f"=={rest}"
-    specifier = SpecifierSet(rest)
-    clauses = list(specifier)
+    spec = Spec(typed, name, SpecKind.RANGE, None, rest)
+    clauses = list(spec.specifier)
     if len(clauses) == 1 and clauses[0].operator in ("==", "==="):
         clause = clauses[0].version
         if not clause.endswith(".*"):
-            return Spec(typed, name, SpecKind.EXACT, Version(clause), SpecifierSet())
+            return Spec(typed, name, SpecKind.EXACT, Version(clause))
         if _MINOR.match(clause[:-2]):
-            return Spec(typed, name, SpecKind.MINOR, None, specifier)
-    return Spec(typed, name, SpecKind.RANGE, None, specifier)
+            return dataclasses.replace(spec, kind=SpecKind.MINOR)
+    return spec
 
 
 def _bad(typed: str, matrix: Matrix) -> UsageError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
 from provision.model.matrix import Matrix, Unserved
@@ -17,6 +16,8 @@ def covers(entry: Unserved, release: Version) -> bool:
     """Whether an entry speaks of a release; an entry without a specifier speaks of all of them."""
     if not entry.releases:
         return True
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - most plans need none
+
     try:
         return SpecifierSet(entry.releases).contains(release, prereleases=True)
     except InvalidSpecifier:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from provision.errors import ExitCode
 from provision.model.doctor import Category, Cause, Certainty, Diagnosis, Effect, Finding, Fix, Noise, Role
 from provision.model.document import SCHEMA_VERSION, jsonable
 from provision.report.pages import page_path
+from provision.report.words import printable
 
 KIND = "tfgpu-diagnosis"
 _WIDTH = 16
@@ -31,7 +33,7 @@ def doctor_exit_code(diagnosis: Diagnosis) -> ExitCode:
 
 def doctor_document(diagnosis: Diagnosis, seconds: float) -> dict[str, Any]:
     """Return the JSON document (``provision/report/doctor.schema.json``); every key is there whatever the outcome."""
-    findings = [_finding(item) for item in diagnosis.findings]
+    findings = [finding_document(item) for item in diagnosis.findings]
     return {
         "schema": SCHEMA_VERSION,
         "kind": KIND,
@@ -79,7 +81,7 @@ def doctor_text(diagnosis: Diagnosis, *, colour: bool = False) -> str:
     """Return one line for each category, the root cause in full, the rest shortly, and last the summary."""
     lines = [*_head(diagnosis)]
     if diagnosis.primary is not None:
-        lines += ["", *_primary(diagnosis.primary, colour=colour)]
+        lines += ["", *_primary(diagnosis.primary, diagnosis.subject, colour=colour)]
     others = [item for item in diagnosis.findings if item.role is Role.CONTRIBUTING]
     if others:
         lines += ["", "also found:", *(f"  {_short(item)}" for item in others)]
@@ -88,17 +90,17 @@ def doctor_text(diagnosis: Diagnosis, *, colour: bool = False) -> str:
         lines += ["", *(_styled(line, _DIM, colour=colour) for line in ("harmless:", *quiet))]
     if diagnosis.unsure:
         lines += ["", "could not be told:", *_unsure(diagnosis)]
-    lines += ["", _styled(_clean(diagnosis.summary), _BOLD, colour=colour)]
+    lines += ["", _styled(printable(diagnosis.summary), _BOLD, colour=colour)]
     return "\n".join(lines)
 
 
 def _head(diagnosis: Diagnosis) -> Iterator[str]:
-    yield _clean(diagnosis.subject)
+    yield printable(diagnosis.subject)
     for line in diagnosis.lines:
         yield f"  {line.category.value:<{_WIDTH}}{_STATES[line.state]:<8} {_cut(line.text)}"
 
 
-def _primary(finding: Finding, *, colour: bool) -> Iterator[str]:
+def _primary(finding: Finding, subject: str, *, colour: bool) -> Iterator[str]:
     sure = "" if finding.certainty is Certainty.CERTAIN else f" ({finding.certainty.value})"
     word = "no fault" if finding.effect is Effect.NONE else "root cause"
     yield _styled(f"{word}{sure}: {finding.title} [{finding.code}]", _BOLD, colour=colour)
@@ -108,24 +110,27 @@ def _primary(finding: Finding, *, colour: bool) -> Iterator[str]:
     yield "  how it is known:"
     for clue in finding.evidence[:_MOST_CLUES]:
         place = clue.source if clue.line is None else f"{clue.source}, line {clue.line}"
-        yield f"    {_clean(place)}: {_clean(clue.what)}"
+        yield f"    {printable(place)}: {printable(clue.what)}"
     if len(finding.evidence) > _MOST_CLUES:
         yield f"    and {len(finding.evidence) - _MOST_CLUES} more, which --json shows"
     yield from _fixes(finding.fixes)
+    if finding.repairable and any(fix.steps for fix in finding.fixes):
+        yield "  or have it done, proved, and taken back if it does not help"
+        yield f"    tfgpu-provision repair {shlex.quote(printable(subject))}"
     yield f"  more: tfgpu-provision doctor --explain {finding.code}"
 
 
 def _fixes(fixes: Sequence[Fix]) -> Iterator[str]:
     for place, fix in enumerate(fixes):
         root = " (needs root)" if fix.root else ""
-        yield f"  {'what to do' if place == 0 else 'or'}: {_clean(fix.what)}{root}"
-        yield from (f"    {_clean(command)}" for command in fix.commands)
+        yield f"  {'what to do' if place == 0 else 'or'}: {printable(fix.what)}{root}"
+        yield from (f"    {printable(command)}" for command in fix.commands)
 
 
 def _short(finding: Finding) -> str:
     sure = "" if finding.certainty is Certainty.CERTAIN else f" ({finding.certainty.value})"
     first = next((fix for fix in finding.fixes if fix.commands), None)
-    todo = f"; {_clean(first.commands[0])}" if first else ""
+    todo = f"; {printable(first.commands[0])}" if first else ""
     return f"{_cut(finding.summary)}{sure} [{finding.code}]{todo}"
 
 
@@ -137,37 +142,33 @@ def _noise(noise: Sequence[Noise]) -> Iterator[str]:
     for item in noise[:_MOST_NOISE]:
         more = f", {item.times} times" if item.times > 1 else ""
         yield f"  line {item.line}{more}: {_cut(item.text, _TEXT)}"
-        yield f"    {_clean(item.meaning)}"
+        yield f"    {printable(item.meaning)}"
     if len(noise) > _MOST_NOISE:
         yield f"  and {len(noise) - _MOST_NOISE} more, which --json shows"
 
 
 def _unsure(diagnosis: Diagnosis) -> Iterator[str]:
     for item in diagnosis.unsure:
-        yield f"  {_clean(item.what)}"
+        yield f"  {printable(item.what)}"
         if item.command:
-            yield f"    {_clean(item.command)}"
+            yield f"    {printable(item.command)}"
 
 
 def _wrapped(text: str) -> Iterator[str]:
-    yield from textwrap.wrap(_clean(text), _TEXT, initial_indent="  ", subsequent_indent="  ")
+    yield from textwrap.wrap(printable(text), _TEXT, initial_indent="  ", subsequent_indent="  ")
 
 
 def _cut(text: str, longest: int = _LONGEST) -> str:
-    text = _clean(text)
+    text = printable(text)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
-
-
-def _clean(text: str) -> str:
-    """Return the text without control characters: logs and file names come from anywhere."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _styled(text: str, style: str, *, colour: bool) -> str:
     return f"{style}{text}{_PLAIN}" if colour else text
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def finding_document(finding: Finding) -> dict[str, Any]:
+    """Return one finding as JSON."""
     return {
         "code": finding.code,
         "title": finding.title,
@@ -179,7 +180,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "summary": finding.summary,
         "explanation": finding.explanation,
         "evidence": jsonable(finding.evidence),
-        "fixes": jsonable(finding.fixes),
+        # Steps are for repair; in words they are the commands.
+        "fixes": [{"what": fix.what, "commands": list(fix.commands), "root": fix.root} for fix in finding.fixes],
         "explains": list(finding.explains),
         "data": jsonable(finding.data),
         "page": page_path(finding.code),

@@ -35,7 +35,9 @@ def page_path(code: str) -> str:
 
 def page(cause: Cause) -> str:
     """Return the page of one cause."""
-    inside = "yes, inside the environment" if cause.repairable else "no, it lies outside the environment"
+    from provision.repair.remedies import INSTEAD, REPAIRED  # noqa: PLC0415 - doctor's reports have no use for it
+
+    repaired = f"`repair` {REPAIRED[cause.code]}" if cause.repairable else f"no; printed is {INSTEAD[cause.code]}"
     return "\n".join(
         [
             f"# {cause.title}",
@@ -48,7 +50,7 @@ def page(cause: Cause) -> str:
             "|---|---|",
             f"| where | {TITLES[cause.category]} |",
             f"| effect | {_EFFECTS[cause.effect]} |",
-            f"| can be repaired | {inside} |",
+            f"| can be repaired | {repaired} |",
             "",
             "Look for it alone, with the values of your machine and the exact commands:",
             "",

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
-
-from typing_extensions import Self
 
 from provision.model.progress import Observer, Silent
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+    from typing_extensions import Self
 
 
 class Plain:
@@ -39,6 +40,11 @@ class Plain:
 
     def transfer(self, done_bytes: int, total_bytes: int | None) -> None:
         """Say nothing: every file that came is a line of its own."""
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing is drawn that would be in the way of a question."""
+        yield
 
     def _write(self, line: str) -> None:
         try:
@@ -108,8 +114,17 @@ class Live:
         if self._task is not None:
             self._progress.update(self._task, completed=done_bytes, total=total_bytes)
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the drawing away for the length of a block, in which somebody is asked."""
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()
 
-class _Quiet(Silent):
+
+class Quiet(Silent):
     """Silent, as a context."""
 
     def __enter__(self) -> Self:
@@ -119,16 +134,25 @@ class _Quiet(Silent):
     def __exit__(self, *_: object) -> None:
         """End."""
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing is drawn."""
+        yield
 
-def progress_for(*, quiet: bool) -> Live | Plain | _Quiet:
+
+Shown = Live | Plain | Quiet
+"""What `progress_for` returns; an `Observer`, as a context."""
+
+
+def progress_for(*, quiet: bool) -> Shown:
     """Return the observer that fits: none, a live display, or plain lines; use it in a ``with`` block."""
     if quiet:
-        return _Quiet()
+        return Quiet()
     if sys.stderr.isatty():
         return Live()
     return Plain(sys.stderr)
 
 
-def _check(observer: Live | Plain | _Quiet) -> Observer:
+def _check(observer: Shown) -> Observer:
     """Hold the three to the protocol (for the type checker)."""
     return observer

@@ -18,11 +18,12 @@ def verify_text(verdict: Verdict) -> str:
     tensorflow = f"{where['distribution']} {where['tensorflow']}" if where.get("tensorflow") else "no TensorFlow"
     lines = [f"{where['prefix']}: {where['kind']}, Python {where['python']}, {tensorflow}", ""]
     for stage in verdict.stages:
-        lines += _stage(stage)
+        lines += stage_lines(stage)
     return "\n".join([*lines, "", verdict.summary])
 
 
-def _stage(stage: Stage) -> list[str]:
+def stage_lines(stage: Stage) -> list[str]:
+    """Return one stage: its outcome, then its facts indented."""
     code = f" [{stage.cause}]" if stage.cause and stage.status is not StageStatus.SKIPPED else ""
     head = f"{stage.level.value:<8} {_WORDS[stage.status]:<11} {stage.summary}{code}"
     return [head, *(f"{'':<20} {line}" for line in stage.details)]

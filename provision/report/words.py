@@ -41,3 +41,8 @@ _MOST_WORDS = 3
 def in_words(code: str) -> str:
     """Return a reason code in at most three words."""
     return _WORDS.get(code) or " ".join(code.removeprefix("fault-").split("-")[:_MOST_WORDS])
+
+
+def printable(text: str) -> str:
+    """Return a text without control characters: logs and file names come from anywhere."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

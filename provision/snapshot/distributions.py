@@ -6,6 +6,7 @@ environment's Python, not ours.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -70,7 +71,21 @@ def read_package(installed: Installed, info: Path | None, environment: Mapping[s
         folder=installed.folder,
         requires=tuple(_holding(asked, environment)),
         installer=_text(info / "INSTALLER").strip()[:40] if info else "",
+        origin=_origin(info) if info else "",
     )
+
+
+def _origin(info: Path) -> str:
+    """Return what ``direct_url.json`` says (PEP 610); conda's builds write the place where they were built."""
+    text = _text(info / "direct_url.json")
+    if not text or _text(info / "INSTALLER").strip() == "conda":
+        return ""
+    try:
+        said = json.loads(text)
+        editable = bool(said.get("dir_info", {}).get("editable"))
+        return f"{str(said['url'])[:300]}{' (editable)' if editable else ''}"
+    except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
+        return "a direct_url.json that cannot be read"
 
 
 def wheel_tags(info: Path) -> tuple[str, ...]:

@@ -100,6 +100,7 @@ def read_packages(
         checked=checked,
         record=record,
         recorded_prefix=made,
+        unfinished=_unfinished(seen) if record == "incomplete" else None,
     )
 
 
@@ -117,6 +118,13 @@ def closure(chosen: Package | None, packages: Sequence[Package]) -> frozenset[st
                 found.add(name)
                 left += [known[name]] if name in known else []
     return frozenset(found)
+
+
+def _unfinished(seen: Inventory) -> tuple[str, ...] | None:
+    from provision.backends.record import missing_distributions, read_locked  # noqa: PLC0415 - few were cut off
+
+    prefix = Path(seen.env.prefix)
+    return missing_distributions(prefix, Path(seen.env.site_packages)) if read_locked(prefix) else None
 
 
 def _as_user(system: System, seen: Inventory, variables: Mapping[str, str]) -> tuple[Inventory, str]:

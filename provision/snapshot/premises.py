@@ -85,6 +85,34 @@ def find_set(row: Row, versions: Mapping[str, str]) -> LibrarySet | None:
     return None
 
 
+def meant_set(row: Row, versions: Mapping[str, str]) -> tuple[LibrarySet | None, tuple[str, ...]]:
+    """Return the set of the row that an environment holds, or comes nearest to, and where it differs from it.
+
+    Args:
+        row: of the installed release.
+        versions: normalised name to version of what is installed, conda packages among them (`conda_versions`).
+
+    None where nothing of any set is installed. A set of conda packages pins a version or its beginning (``8.6.*``).
+    """
+    exact = find_set(row, versions)
+    if exact is not None:
+        return exact, ()
+
+    def nearness(library_set: LibrarySet) -> tuple[int, int]:
+        wanted = _wanted(library_set)
+        same = sum(is_version(versions.get(name), version) for name, version in wanted.items())
+        return same, sum(name in versions for name in wanted)
+
+    near = max((*row.sets, *row.conda_sets), key=nearness, default=None)
+    if near is None or nearness(near) == (0, 0):
+        return None, ()
+    return near, tuple(
+        f"{name} {versions.get(name, 'is not installed')}, the set {near.ident} has {version}"
+        for name, version in _wanted(near).items()
+        if not is_version(versions.get(name), version)
+    )
+
+
 def conda_versions(seen: Inventory) -> Mapping[str, str]:
     """Return name to version of the conda packages of an environment, nothing where it is none of conda's."""
     if seen.env.kind != "conda":
@@ -92,6 +120,12 @@ def conda_versions(seen: Inventory) -> Mapping[str, str]:
     # The name of a record is the package's file name, and neither version nor build has a hyphen.
     stems = (path.stem.rsplit("-", 2) for path in sorted(Path(seen.env.prefix, "conda-meta").glob("*-*-*.json")))
     return {name: version for name, version, _ in stems}
+
+
+def _wanted(library_set: LibrarySet) -> Mapping[str, str]:
+    """Return what a set is made of; a TensorFlow that it brings tells nothing about the libraries."""
+    wheels = {pin.name: pin.version for pin in library_set.pins}
+    return wheels | {package.name: package.version for package in library_set.conda if package.name != "tensorflow"}
 
 
 def _of_set(versions: Mapping[str, str], library_set: LibrarySet | None) -> Mapping[str, str]:

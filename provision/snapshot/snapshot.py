@@ -6,6 +6,7 @@ The readers import what they need when they run: a log alone needs neither the h
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -160,6 +161,7 @@ def _environment(
         path=str(found.env.prefix),
         pointers=pointers,
         scripts_set=scripts_set,
+        writable=all(os.access(path, os.W_OK) for path in (found.env.prefix, found.env.site_packages)),
         **vars(packages),
         **vars(libraries.result()),
     )

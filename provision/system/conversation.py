@@ -10,18 +10,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING
 
 from provision.system.process import (
     NOT_EXECUTABLE,
     Completed,
+    await_end,
     before_exec,
     drain,
     interrupts_wait,
     kill_group,
     start_thread,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _PATIENCE = 5.0
 
@@ -134,6 +137,7 @@ class Conversation:
                 process.wait(timeout=patience)
             except subprocess.TimeoutExpired:
                 kill_group(process.pid)
+                await_end(process, _PATIENCE)
                 process.wait(timeout=_PATIENCE)
         return -signal.SIGKILL if process.returncode is None else process.returncode
 

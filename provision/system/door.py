@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -20,6 +19,7 @@ from provision.system.process import (
     NOT_EXECUTABLE,
     NOT_FOUND,
     Completed,
+    await_end,
     before_exec,
     drain,
     interrupts_wait,
@@ -28,23 +28,6 @@ from provision.system.process import (
 )
 
 _KILL_PATIENCE = 5.0
-
-
-def _await_end(process: subprocess.Popen[bytes], timeout: float) -> None:
-    """Return when a child has ended or its time is up; it is not reaped.
-
-    ``Popen.wait`` with a time limit looks every 50 ms only; Linux says it at once.
-    """
-    try:
-        descriptor = os.pidfd_open(process.pid)
-    except (AttributeError, OSError):
-        return
-    try:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        poll.poll(timeout * 1000)
-    finally:
-        os.close(descriptor)
 
 
 @dataclass(frozen=True)
@@ -68,6 +51,7 @@ class System:
         cwd: Path | None = None,
         stdin: str | None = None,
         on_line: Callable[[str], None] | None = None,
+        meanwhile: Callable[[], object] | None = None,
     ) -> Completed:
         """Run a program without a shell and wait for it; never raises for what the program does.
 
@@ -78,6 +62,7 @@ class System:
             cwd: where it runs.
             stdin: text for its standard input, otherwise empty.
             on_line: called with each line of its standard error as it comes, for progress.
+            meanwhile: called once when it runs, for what costs no time beside it; must not raise.
         """
         start = time.monotonic()
         out: list[bytes] = []
@@ -102,7 +87,9 @@ class System:
                     start_thread(drain, process.stdout, out, None),
                     start_thread(drain, process.stderr, err, on_line),
                 ]
-            _await_end(process, timeout)
+            if meanwhile is not None:
+                meanwhile()
+            await_end(process, timeout - (time.monotonic() - start))
             process.wait(timeout=max(0.0, timeout - (time.monotonic() - start)))
         except subprocess.TimeoutExpired:
             timed_out = True

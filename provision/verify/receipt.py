@@ -11,6 +11,7 @@ from provision.model.document import SCHEMA_VERSION, jsonable
 from provision.model.host import Gpu, HostFacts
 from provision.model.matrix import LibrarySet, Row
 from provision.model.verdict import Verdict
+from provision.verify.row_digest import row_digest
 
 _SHORTEST_NAME = 3
 
@@ -73,6 +74,7 @@ def receipt_document(verdict: Verdict, around: Circumstances, identity: Identity
             "sha256": around.matrix_digest or None,
             "release": around.row.release.text if around.row else None,
             "set": around.library_set.ident if around.library_set else None,
+            "row": row_digest(around.row, around.library_set) if around.row and around.library_set else None,
         },
         "machine": machine_document(around.host, identify=identity is None) if around.host else None,
         "variables": {"kept": dict(around.kept), "dropped": dict(around.dropped)},

@@ -147,6 +147,7 @@ def _ours(root: Path, record: Record | None) -> frozenset[Path]:
 
 def _apply(env: EnvRef, former: Record | None, record: Record, files: Mapping[Path, bytes]) -> None:
     root = Path(env.prefix)
+    _refuse_leaks(root, _names(record))
     try:
         # While one record becomes another, both stand on disk, so that a kill in between loses nothing.
         write_record(env, _both(former, record) if former else record)
@@ -269,6 +270,19 @@ def _refuse_outside(root: Path, site_packages: Path) -> None:
             why=(f"{where} is {where.resolve()}, and the environment is {root.resolve()}",),
             hint="name the environment by its real path, and install with copies or hard links, not symbolic ones",
         )
+
+
+def _refuse_leaks(root: Path, names: Iterable[str]) -> None:
+    """Refuse to make something in a folder that is only a link to one outside."""
+    home = root.resolve()
+    for folder in sorted({(root / name).parent for name in names}):
+        if home not in (there := folder.resolve(), *there.parents):
+            raise ToolFailedError(
+                "this environment cannot be wired, because one of its folders is a link to another place",
+                code="wiring-outside",
+                why=(f"{folder} is {there}",),
+                hint="install with copies or hard links, not symbolic ones",
+            )
 
 
 def _disk(what: str, error: OSError) -> ToolFailedError:

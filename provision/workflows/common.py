@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provision import matrix
-from provision.errors import ToolFailedError, UsageError
+from provision.errors import ProvisionError, ToolFailedError, UsageError
 from provision.host import TIME_LIMIT, describe, detect
+from provision.model.environment import RECORD_FOLDER
 from provision.model.host import HostFacts
 from provision.model.matrix import Matrix
 from provision.system import System, write_atomic
 from provision.workflows.settings import Settings
+
+if TYPE_CHECKING:  # a plan must not wait for it
+    from provision.model.repair import Entry
 
 FOR_VARIABLE = "TFGPU_FOR"
 
@@ -67,6 +71,8 @@ def check_place(path: Path | None, what: str) -> None:
 
 def write_document(path: Path, document: Mapping[str, Any], what: str) -> None:
     """Write a JSON document so that a crash leaves the old one or the new one; raises ToolFailedError as above."""
+    import json  # noqa: PLC0415 - of all who share this module two write documents
+
     try:
         write_atomic(path, json.dumps(document, indent=2, ensure_ascii=True) + "\n")
     except OSError as error:
@@ -76,3 +82,40 @@ def write_document(path: Path, document: Mapping[str, Any], what: str) -> None:
             why=(error.strerror or str(error),),
             hint=f"give another file with --{what}",
         ) from error
+
+
+def cut_off_repair(prefix: Path) -> tuple[str, str]:
+    """Return what is known of a repair of an environment that was cut off, and what to type; both empty for none.
+
+    It costs a look into a folder where every repair has ended, and imports nothing then: only one that has not, or
+    could not be cleaned up, still has its copy.
+    """
+    if next((prefix / RECORD_FOLDER).glob("repairs/*/stage"), None) is None:
+        return "", ""
+    from provision.repair.journal import unfinished  # noqa: PLC0415 - few repairs are cut off
+
+    try:
+        entry = unfinished(prefix)
+    except (OSError, ProvisionError) as error:
+        return f"the history of repairs of {prefix} cannot be read: {error}", ""
+    if entry is None:
+        return "", ""
+    path = shlex.quote(str(prefix))
+    return (
+        f"{how_cut_off(entry)}, in {prefix}",
+        f"`tfgpu-provision repair --resume {path}` finishes it, `tfgpu-provision repair --undo {path}` walks it back",
+    )
+
+
+def how_cut_off(entry: Entry) -> str:
+    """Return which repair was cut off, and where it stood."""
+    doing = {"applied": "it was proved", "undoing": "it was taken back"}
+    return (
+        f"repair {entry.ident} of {entry.when} was cut off while {doing.get(entry.state.value, 'files were changed')}"
+    )
+
+
+def notice_of_repair(prefix: Path) -> tuple[str, ...]:
+    """Return a line about a repair that was cut off, for remarks and standard error; nothing where there is none."""
+    what, todo = cut_off_repair(prefix)
+    return (f"{what}: {todo}" if todo else what,) if what else ()

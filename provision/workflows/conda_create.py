@@ -12,6 +12,7 @@ from provision.backends.conda.activation import write_activation
 from provision.backends.conda.engine import Engine
 from provision.backends.conda.history import write_history
 from provision.backends.conda.register import register
+from provision.backends.layout import site_packages_of
 from provision.backends.places import Place
 from provision.backends.record import read_locked, write_record
 from provision.backends.resolve import Resolution, resolve
@@ -36,7 +37,7 @@ from provision.workflows.conda_solve import (
     specs_of,
 )
 from provision.workflows.conda_watch import CondaWatch
-from provision.workflows.create_build import Build, preload, site_packages_of
+from provision.workflows.create_build import Build, preload
 from provision.workflows.create_ready import Foreseen, Ready
 from provision.workflows.create_watch import UvWatch
 from provision.workflows.create_work import Work, usable_or

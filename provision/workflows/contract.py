@@ -18,7 +18,9 @@ from provision.model.plan import Plan, Refusal, Request
 from provision.model.versions import ComputeCapability, DriverVersion, GlibcVersion
 from provision.plan.judging import judge_request
 
-_SAID_ALONG = frozenset({"evidence", "line", "note", "why", "what", "handled", "sets", "conda_sets"})
+_SAID_ALONG = frozenset(
+    {"evidence", "line", "note", "why", "what", "handled", "sets", "conda_sets", "wheel", "wheel_sha256"}
+)
 """Fields of a row and of a set that say why and where, not what is installed and on what it runs."""
 
 

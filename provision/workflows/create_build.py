@@ -8,9 +8,10 @@ import shlex
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+from provision.backends.layout import env_ref, site_packages_of
 from provision.backends.record import write_record
 from provision.backends.resolve import Resolution
 from provision.backends.source_only import unmet
@@ -20,7 +21,7 @@ from provision.backends.uv import Uv, failed
 from provision.errors import RolledBackError, ToolFailedError
 from provision.lock.requirements import install_text
 from provision.model.created import LockUsed
-from provision.model.environment import RECORD_FOLDER, EnvRef
+from provision.model.environment import RECORD_FOLDER
 from provision.model.host import Interpreter
 from provision.model.lock import Locked
 from provision.model.matrix import Matrix
@@ -40,19 +41,6 @@ def preload() -> None:
     """Import what is needed after resolving; a warm create takes about a second, so a tenth of one counts."""
     import provision.wiring  # noqa: PLC0415
     import provision.workflows.verify  # noqa: F401, PLC0415
-
-
-def env_ref(prefix: Path) -> EnvRef:
-    """Return the environment at a prefix, as uv or conda lays it out."""
-    inside = PurePosixPath(prefix)
-    kind = "conda" if (prefix / "conda-meta").is_dir() else "venv"
-    return EnvRef(inside, inside / "bin" / "python", PurePosixPath(site_packages_of(prefix)), kind, managed=True)
-
-
-def site_packages_of(prefix: Path) -> Path:
-    """Return the one ``lib/pythonX.Y/site-packages`` of an environment; conda adds a link ``python3.1`` to 3.10 on."""
-    found = sorted(path for path in prefix.glob("lib/python3*/site-packages") if not path.parent.is_symlink())
-    return found[0] if found else prefix / "lib" / "python3" / "site-packages"
 
 
 def final_check(system: System, prefix: Path) -> str:

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from provision.backends.uv_talk import Event, Kind, read_event
 from provision.model.progress import Observer
+from provision.model.size import in_words
 from provision.system import start_thread
+
+__all__ = ["UvWatch", "in_words", "unpacked_since"]
 
 _UNPACKED_PER_DOWNLOADED = 1.9
 """uv unpacks while it downloads; 3.44 GB of wheels of 2.21.0 are 6.49 GB unpacked (measured 2026-11-21)."""
@@ -100,10 +103,3 @@ def _bytes_below(folder: str) -> int:
             with suppress(OSError):  # uv moves the folder away when it is complete
                 total += (Path(parent) / name).lstat().st_size
     return total
-
-
-def in_words(size: int) -> str:
-    """Return a size in bytes as people read it: ``704 MiB``, ``1.2 GiB``."""
-    if size >= 1 << 30:
-        return f"{size / (1 << 30):.1f} GiB"
-    return f"{size / (1 << 20):.0f} MiB" if size >= 1 << 20 else f"{size / (1 << 10):.0f} KiB"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.backends.interpreter import choose, fetch
+from provision.backends.layout import site_packages_of
 from provision.backends.places import Place, Standing, look_at, make_parents
 from provision.backends.record import missing_distributions, plan_digest, read_locked
 from provision.backends.resolve import Resolution, platform_name, resolve
@@ -26,7 +27,8 @@ from provision.model.plan import Plan, Request
 from provision.model.progress import Observer
 from provision.model.versions import PythonVersion
 from provision.system import System, start_thread
-from provision.workflows.create_build import Build, final_check, preload, site_packages_of, verified
+from provision.workflows.common import notice_of_repair
+from provision.workflows.create_build import Build, final_check, preload, verified
 from provision.workflows.create_ready import Foreseen, Ready
 from provision.workflows.create_watch import UvWatch
 
@@ -111,10 +113,11 @@ class Work:
 
     def create(self) -> CreateResult:
         """Build, prove, rename."""
+        told = notice_of_repair(self.target)
         denial = self._refused(look_at(self.target))
         # What a killed create has left is cleaned first, even where this one is then refused.
         if denial and not journal_path(self.target).exists():
-            return self._result(CreateOutcome.REFUSED, denial=denial)
+            return self._result(CreateOutcome.REFUSED, denial=denial, remarks=told)
         made = make_parents(self.target)
         try:
             result = self._locked_create()
@@ -122,7 +125,7 @@ class Work:
             # Folders above the target that were made for nothing go again; those with something in them stay.
             for parent in made if not self.target.exists() else ():
                 _remove_if_empty(parent)
-        return result
+        return dataclasses.replace(result, remarks=(*told, *result.remarks))
 
     def _locked_create(self) -> CreateResult:
         transaction = Transaction(self.target, lambda prefix: final_check(self.system, prefix))

@@ -9,7 +9,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,7 +89,7 @@ def doctor(
         folder=folder,
         meanwhile=lambda: importlib.import_module("provision.doctor.diagnose"),
     )
-    snapshot = take(system, wanted, lambda: load_matrix(matrix_file, load_settings(folder)))
+    snapshot = _with_repair(take(system, wanted, lambda: load_matrix(matrix_file, load_settings(folder))))
     from provision.doctor.diagnose import diagnose  # noqa: PLC0415 - loaded meanwhile
 
     found = diagnose(snapshot, subject=_subject(snapshot), only=only)
@@ -146,6 +146,17 @@ def versions(snapshot: Snapshot) -> frozenset[str]:
     gates = [gate for gate in (seen.gate, seen.gate_bare) if gate is not None]
     loaded = (item.version for gate in gates for item in (*gate.libraries, *gate.beside) if item.version)
     return frozenset((*pins, *loaded, *(item.version for item in seen.packages), *seen.conda.values()))
+
+
+def _with_repair(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot with what a repair that was cut off has left; its journal lies above their room."""
+    from provision.workflows.common import cut_off_repair  # noqa: PLC0415 - see `doctor`
+
+    found = snapshot.environment
+    if found is None:
+        return snapshot
+    what, _ = cut_off_repair(Path(found.env.prefix if found.env else found.path))
+    return replace(snapshot, environment=replace(found, cut_off=what)) if what else snapshot
 
 
 def _host(system: System, for_: Sequence[str], *, alone: bool) -> Callable[[], HostFacts] | None:

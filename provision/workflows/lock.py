@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from provision.backends.uv import Uv, usable_cache
-from provision.model.created import Denial
 from provision.model.lock import Lock, normalised
-from provision.model.locked import LockedTarget, LockOutcome, LockResult
 from provision.model.matrix import Matrix
 from provision.model.plan import Plan, Refusal, Request
 from provision.model.progress import Observer, Silent
@@ -24,6 +20,10 @@ from provision.workflows.lock_request import LockOptions, lock_request, plan_req
 from provision.workflows.lock_targets import LockTarget, look_at_target, named_targets
 from provision.workflows.lock_work import LockWork, read_standing
 from provision.workflows.settings import load_settings
+
+if TYPE_CHECKING:
+    from provision.model.created import Denial
+    from provision.model.locked import LockResult
 
 __all__ = ["LockOptions", "lock"]
 
@@ -57,27 +57,24 @@ def lock(system: System, folder: Path, options: LockOptions, observer: Observer 
     previous = next((item.lock for item in standing.values()), None)
     request = lock_request(options, settings, folder, previous)
     wanted = plan_request(request, backend)
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        uv = beside.submit(_engine, system, offline=options.offline)
-        matrix = load_matrix(options.matrix_file, settings)
+    matrix = load_matrix(options.matrix_file, settings)
     # A check answers the same everywhere: a lock of a machine that was not described is held against that machine.
     recorded = previous.contract if previous and (options.check or previous.contract.machine_text) else None
     watch.step("reading the machines and the matrix")
     targets = [look_at_target(item, system, recorded if len(named) == 1 else None) for item in named]
     seconds = {"detect": round(time.monotonic() - begun, 3)}
-    work = LockWork(system, options, project, matrix, request, paths, standing, watch, uv)
+    work = LockWork(system, options, project, matrix, request, paths, standing, watch)
     answers, remarks = _decided(wanted, targets, matrix, work)
-    if any(isinstance(answer, Refusal | Denial) for answer in answers):
-        found = tuple(_refused(target, answer) for target, answer in zip(targets, answers, strict=True))
-    else:
-        found = work.make(targets, [answer for answer in answers if isinstance(answer, Plan)])
+    plans = [answer for answer in answers if isinstance(answer, Plan)]
+    found = work.make(targets, plans) if len(plans) == len(targets) else None
+    # Loaded late: where uv has worked, they came in beside it.
+    from provision.model.locked import LockResult  # noqa: PLC0415
+    from provision.workflows.lock_draft import refused  # noqa: PLC0415
+
+    if found is None:
+        found = tuple(refused(target, answer) for target, answer in zip(targets, answers, strict=True))
     seconds["resolve"] = round(time.monotonic() - begun - seconds["detect"], 3)
     return LockResult(options.check, str(project), found, remarks, _command(options), seconds)
-
-
-def _engine(system: System, *, offline: bool) -> tuple[Uv, bool]:
-    uv = Uv(system, offline=offline)
-    return uv, usable_cache(uv.cache)
 
 
 def _decided(
@@ -85,7 +82,7 @@ def _decided(
 ) -> tuple[tuple[Plan | Refusal | Denial, ...], tuple[str, ...]]:
     day = work.request.as_of
     then = released_by(matrix, wanted, day) if day else matrix
-    if isinstance(then, Denial):
+    if not isinstance(then, Matrix):
         return tuple(then for _ in targets), ()
     free = {normalised(name) for name in work.options.upgrade_packages}
     kept = [_release(work.previous(target.name), free, upgrade=work.options.upgrade) for target in targets]
@@ -99,20 +96,10 @@ def _release(previous: Lock | None, free: set[str], *, upgrade: bool) -> TfVersi
     return previous.contract.release
 
 
-def _refused(target: LockTarget, answer: Plan | Refusal | Denial) -> LockedTarget:
-    if isinstance(answer, Plan):
-        return LockedTarget(target.name, target.machine, LockOutcome.HELD, plan=answer)
-    return LockedTarget(
-        target.name,
-        target.machine,
-        LockOutcome.REFUSED,
-        refusal=answer if isinstance(answer, Refusal) else None,
-        denial=answer if isinstance(answer, Denial) else None,
-    )
-
-
 def _command(options: LockOptions) -> str:
     """Return what to type to make the lock again: what was typed now, without ``--check``."""
+    import shlex  # noqa: PLC0415 - see lock
+
     words = ["tfgpu-provision", "lock"]
     texts: Mapping[str, Sequence[str | None]] = {
         "--tf": (options.tf,),

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from provision.errors import InvalidFileError, UsageError
-from provision.lock.files import default_name
 from provision.model.lock import LockFormat
 from provision.workflows.settings import Settings
 
@@ -91,6 +90,8 @@ def paths_for(
         file = lock_file(settings)
     keys = [(name, kind) for name in names for kind in formats]
     if file is None:
+        from provision.lock.files import default_name  # noqa: PLC0415 - where no file is named
+
         parent = where if where is not None else lock_folder(settings, folder)
         return {(name, kind): parent / default_name(kind, name) for name, kind in keys}
     if len(keys) > 1:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from provision.model.created import Denial
 from provision.model.host import HostFacts
 from provision.model.matrix import Matrix, Row
 from provision.model.plan import Plan, Refusal, Request
@@ -14,6 +14,9 @@ from provision.plan import decide
 from provision.plan.decide import notable_count
 from provision.plan.judging import judge_request
 from provision.plan.spec import Spec, SpecKind, parse_spec
+
+if TYPE_CHECKING:
+    from provision.model.created import Denial
 
 Answer = Plan | Refusal
 """What is decided for one target."""
@@ -39,7 +42,7 @@ def plans_for(
     spec = parse_spec(request.tf, matrix, request.distribution)
     if len(hosts) == 1:
         answer = _alone(request, spec, hosts[0], matrix, kept[0])
-        return (answer,), _newer(answer, request, matrix)
+        return (answer,), _newer(answer, request, matrix) if kept[0] is not None else ()
     shared = _shared(request, spec, hosts, matrix, kept)
     if shared is not None:
         return shared, ()
@@ -59,6 +62,8 @@ def released_by(matrix: Matrix, request: Request, day: str) -> Matrix | Denial:
     asked = [row for row in matrix.rows if spec.admits(row)]
     rows = tuple(row for row in matrix.rows if row.released <= day)
     if asked and not any(row in rows for row in asked):
+        from provision.model.created import Denial  # noqa: PLC0415 - most locks are not denied
+
         first = min(asked, key=lambda row: row.released)
         return Denial(
             "release-too-new",

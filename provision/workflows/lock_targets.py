@@ -9,7 +9,6 @@ from pathlib import Path
 
 from provision.errors import UsageError
 from provision.host import describe, detect
-from provision.lock.contract import TARGET_NAME
 from provision.model.host import HostFacts
 from provision.model.lock import Contract
 from provision.system import System
@@ -128,6 +127,8 @@ def _named(text: str, *, alone: bool) -> Named:
     found = _NAMED.match(text)
     if found is None:
         return Named("" if alone else _made_name(text), text)
+    from provision.lock.contract import TARGET_NAME  # noqa: PLC0415 - one target alone has no name
+
     name = found["name"].strip()
     if not TARGET_NAME.match(name):
         raise _bad(

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from provision.errors import UsageError
 from provision.host import find_interpreters
 from provision.model.host import HostFacts
@@ -117,6 +115,8 @@ def _python(text: str | None) -> PythonVersion | None:
 
 
 def _requirement(text: str) -> str:
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - only who asks for packages pays
+
     try:
         return str(Requirement(text.strip()))
     except InvalidRequirement as error:

@@ -10,11 +10,6 @@ from typing import Any
 
 from provision.errors import InvalidFileError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 _KNOWN: dict[str, type | tuple[type, ...]] = {
     "tf": str,
     "python": str,
@@ -98,6 +93,12 @@ def _too_large(path: Path) -> InvalidFileError:
 
 
 def _loaded(path: Path, raw: bytes) -> dict[str, Any]:
+    # Most folders have no pyproject.toml.
+    if sys.version_info >= (3, 11):
+        import tomllib  # noqa: PLC0415
+    else:
+        import tomli as tomllib  # noqa: PLC0415
+
     try:
         if len(raw) > _LIMIT:
             raise _too_large(path)

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from provision import wiring
 from provision.backends.drift import SEEDS, Distribution, distributions, file_drifts, package_drifts
+from provision.backends.layout import site_packages_of
 from provision.backends.record import read_record
 from provision.errors import InvalidFileError, UsageError
 from provision.model.created import Denial
@@ -19,8 +20,7 @@ from provision.model.status import Drift, DriftKind, StatusResult
 from provision.model.versions import PythonVersion
 from provision.probes.environment import inspect
 from provision.system import System
-from provision.workflows.common import host_for, load_matrix
-from provision.workflows.create_build import site_packages_of
+from provision.workflows.common import host_for, load_matrix, notice_of_repair
 from provision.workflows.locked_wanted import Wanted, wanted_for
 from provision.workflows.settings import load_settings
 
@@ -103,7 +103,7 @@ def compare(seen: Seen, wanted: Wanted, *, deep: bool) -> StatusResult:
     """Return every difference between an environment and what it should hold."""
     start = time.monotonic()
     installed = distributions(Path(seen.env.site_packages))
-    remarks: list[str] = []
+    remarks = [*notice_of_repair(seen.prefix)]
     ignored = frozenset[str]()
     if not seen.env.managed:
         locked = {item.name for item in wanted.packages}

@@ -13,7 +13,7 @@ from provision.model.plan import Plan
 from provision.model.progress import Observer, Silent
 from provision.model.status import Drift, DriftKind, StatusResult, SyncOutcome, SyncResult
 from provision.system import System
-from provision.workflows.common import host_for, load_matrix
+from provision.workflows.common import cut_off_repair, host_for, load_matrix, notice_of_repair
 from provision.workflows.create_build import final_check
 from provision.workflows.create_work import Stopwatch
 from provision.workflows.locked import unlocked_source
@@ -52,9 +52,11 @@ def sync(system: System, folder: Path, options: SyncOptions, observer: Observer 
     watch.step("reading the machine, the lock and the environment")
     with clock.stage("compare"):
         seen = find_environment(system, options.environment)
-        found = () if options.dry_run else _recover(system, seen.prefix)
-        if found:
+        recovered = () if options.dry_run else _recover(system, seen.prefix)
+        if recovered:
             seen = find_environment(system, options.environment)
+        cut_off, todo = cut_off_repair(seen.prefix)
+        found = (*recovered, *notice_of_repair(seen.prefix))
         settings = load_settings(folder)
         matrix = load_matrix(options.matrix_file, settings)
         host = host_for(system, None)
@@ -63,6 +65,8 @@ def sync(system: System, folder: Path, options: SyncOptions, observer: Observer 
         )
         nothing = StatusResult(str(seen.prefix), seen.env.managed, wanted.used if wanted else None)
         refused = SyncResult(SyncOutcome.REFUSED, nothing, remarks=found, seconds=clock.seconds)
+        if cut_off and not options.dry_run:
+            return replace(refused, denial=_half_repaired(seen.prefix, cut_off, todo), remarks=recovered)
         if wanted is None or look_at(seen.prefix).standing is not Standing.OURS:
             return replace(refused, denial=_not_ours(seen, wanted))
         if wanted.refusal is not None:
@@ -94,6 +98,11 @@ def _recover(system: System, prefix: Path) -> tuple[str, ...]:
         return ()
     with Transaction(prefix, lambda path: final_check(system, path)) as transaction:
         return transaction.found
+
+
+def _half_repaired(prefix: Path, cut_off: str, todo: str) -> Denial:
+    """Say why nothing is done: what a sync made of it, neither finishing nor walking back could end any more."""
+    return Denial("repair-cut-off", f"{prefix} is half repaired", (cut_off,), todo or "mend that first")
 
 
 def _not_ours(seen: Seen, wanted: Wanted | None) -> Denial:

@@ -7,17 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from provision import wiring
 from provision.backends.clone import clone
-from provision.backends.drift import distributions, file_drifts
+from provision.backends.exact import Exact, install_exactly
+from provision.backends.layout import env_ref
 from provision.backends.transaction import Transaction
 from provision.backends.unlock import BUILD_TOOLS
 from provision.backends.uv import Sources, Uv, failed, usable_cache
-from provision.errors import InvalidFileError, ToolFailedError
-from provision.lock.requirements import install_text, render_lock
+from provision.errors import ToolFailedError
+from provision.lock.requirements import render_lock
 from provision.model.environment import RECORD_FOLDER
 from provision.model.host import Interpreter
-from provision.model.lock import Locked
 from provision.model.matrix import Matrix
 from provision.model.plan import Plan
 from provision.model.progress import Observer
@@ -25,13 +24,12 @@ from provision.model.status import Drift, DriftKind
 from provision.model.verdict import Verdict
 from provision.model.versions import PythonVersion
 from provision.system import System, write_atomic
-from provision.workflows.create_build import Build, env_ref, final_check, site_packages_of
+from provision.wiring.foreign import make_way
+from provision.workflows.create_build import Build, final_check
 from provision.workflows.create_watch import UvWatch
 from provision.workflows.create_work import Stopwatch
 from provision.workflows.locked_wanted import Wanted
 from provision.workflows.status import Seen
-
-_HOOKS = ("_tfgpu.pth", "_tfgpu_hook.py")
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class SyncWork:
                 self.system, uv, self.plan, self.matrix, interpreter, transaction, self.watch, events, lock=used
             )
             with self.clock.stage("wire"):
-                _forget_foreign_wiring(staging)
+                make_way(env_ref(staging), unrecorded=True)
                 build.wire(self.wanted.packages)
             verdict = None
             if self.prove:
@@ -93,35 +91,21 @@ class SyncWork:
             done = uv.uninstall(extra, staging)
             if not done.ok:
                 raise failed(done, "taking packages away")
-        wanted = [locked[name] for name in sorted({*anew, *missing}) if name in locked]
+        wanted = tuple(locked[name] for name in sorted({*anew, *missing}) if name in locked)
         tools = self._build_tools(staging)
         if not wanted:
             return
         self.watch.step(f"installing {len(wanted)} packages")
-        self._install(uv, wanted, anew, staging, tools)
-        damaged = _damaged(staging, wanted)
-        if damaged:
-            # What is in uv's cache is what was damaged: installed files are links to it.
-            self.watch.step(f"fetching {len(damaged)} packages anew: the cache has them damaged as well")
-            if self.offline:
-                raise _cache_damaged(damaged, "run it without --offline: they have to be fetched anew")
-            if not uv.forget(damaged).ok:
-                uv.use_cache(transaction.scratch())
-            self._install(uv, [locked[name] for name in damaged], damaged, staging, tools)
-            if left := _damaged(staging, [locked[name] for name in damaged]):
-                raise _cache_damaged(left, "run `uv cache clean`, then the command again")
-
-    def _install(
-        self, uv: Uv, wanted: Sequence[Locked], anew: Sequence[str], staging: Path, tools: Path | None
-    ) -> None:
-        text = install_text(tuple(wanted))
         sources = Sources(self.wanted.source_only, everything=self.allow_source)
-        names = [item.name for item in wanted if item.name in anew]
-        done = uv.install(text, staging, sources, offline=True, build_constraints=tools, reinstall=names)
-        if not done.ok and not self.offline:
-            done = uv.install(text, staging, sources, offline=False, build_constraints=tools, reinstall=names)
-        if not done.ok:
-            raise failed(done, "downloading and installing")
+        exact = Exact(wanted, tuple(item.name for item in wanted if item.name in anew), sources, tools)
+        install_exactly(
+            uv,
+            staging,
+            exact,
+            offline=self.offline,
+            spare_cache=transaction.scratch,
+            say=self.watch.step,
+        )
 
     def _build_tools(self, staging: Path) -> Path | None:
         path = staging / RECORD_FOLDER / BUILD_TOOLS
@@ -134,8 +118,13 @@ class SyncWork:
 
 
 def _clone(source: Path, target: Path) -> None:
+    """Copy an environment; of the history of its repairs, whose files may be gigabytes, by links only."""
+    history = Path(RECORD_FOLDER, "repairs")
     try:
-        clone(source, target)
+        clone(source, target, left_out=(source / history,))
+        if (source / history).is_dir():
+            (target / history).mkdir()
+            clone(source / history, target / history)
     except OSError as error:
         raise ToolFailedError(
             "the environment cannot be copied beside itself",
@@ -143,43 +132,3 @@ def _clone(source: Path, target: Path) -> None:
             why=(f"{error.filename or source}: {error.strerror or error}",),
             hint="check rights and free space there",
         ) from error
-
-
-def _damaged(prefix: Path, wanted: Sequence[Locked]) -> tuple[str, ...]:
-    names = {item.name for item in wanted}
-    installed = [item for item in distributions(site_packages_of(prefix)) if item.name in names]
-    found, _ = file_drifts(prefix, installed, deep=True)
-    return tuple(item.name for item in found)
-
-
-def _cache_damaged(names: Sequence[str], hint: str) -> ToolFailedError:
-    return ToolFailedError(
-        "uv's cache holds damaged packages",
-        code="cache-damaged",
-        why=tuple(f"{name}: installed files are not what its RECORD says" for name in names),
-        hint=hint,
-    )
-
-
-def _forget_foreign_wiring(prefix: Path) -> None:
-    """Remove from the clone what stands where our wiring has to be made and is not as we made it."""
-    env = env_ref(prefix)
-    site_packages = Path(env.site_packages)
-    try:
-        report = wiring.inspect(env)
-        if report.state != "unwired":
-            for name in report.changed:
-                path = prefix / name
-                if path.is_symlink() or path.is_file():
-                    path.unlink()
-            return
-    except InvalidFileError:
-        (prefix / RECORD_FOLDER / "wiring.json").unlink()
-    # Nothing says which links are ours: no wheel installs one, so every link below these folders is.
-    for folder in ("tensorflow", "nvidia"):
-        for path in (site_packages / folder).rglob("*.so*"):
-            if path.is_symlink():
-                path.unlink()
-    for name in _HOOKS:
-        with suppress(FileNotFoundError):
-            (site_packages / name).unlink()

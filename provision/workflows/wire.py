@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from provision import wiring
 from provision.model.created import Denial
-from provision.model.matrix import LibrarySet, Matrix, Row
+from provision.model.matrix import Matrix, Row
 from provision.probes.environment import Inventory, inspect
-from provision.snapshot.premises import conda_versions, find_row, find_set
+from provision.snapshot.premises import conda_versions, find_row, meant_set
 from provision.system import System
-from provision.verify.libraries import is_version
 from provision.wiring.result import WireResult
 from provision.workflows.common import load_matrix
 from provision.workflows.settings import load_settings
@@ -49,40 +47,6 @@ def wire_environment(
     if library_set is None:
         return WireResult(path, name, denial=_no_libraries(path, row, conda=seen.env.kind == "conda"))
     return WireResult(path, name, library_set.ident, mixture, wiring.wire(seen.env, row, library_set))
-
-
-def meant_set(row: Row, versions: Mapping[str, str]) -> tuple[LibrarySet | None, tuple[str, ...]]:
-    """Return the set of the row that an environment holds, or comes nearest to, and where it differs from it.
-
-    Args:
-        row: of the installed release.
-        versions: normalised name to version of what is installed, conda packages among them (`conda_versions`).
-
-    None where nothing of any set is installed. A set of conda packages pins a version or its beginning (``8.6.*``).
-    """
-    exact = find_set(row, versions)
-    if exact is not None:
-        return exact, ()
-
-    def nearness(library_set: LibrarySet) -> tuple[int, int]:
-        wanted = _wanted(library_set)
-        same = sum(is_version(versions.get(name), version) for name, version in wanted.items())
-        return same, sum(name in versions for name in wanted)
-
-    near = max((*row.sets, *row.conda_sets), key=nearness, default=None)
-    if near is None or nearness(near) == (0, 0):
-        return None, ()
-    return near, tuple(
-        f"{name} {versions.get(name, 'is not installed')}, the set {near.ident} has {version}"
-        for name, version in _wanted(near).items()
-        if not is_version(versions.get(name), version)
-    )
-
-
-def _wanted(library_set: LibrarySet) -> Mapping[str, str]:
-    """Return what a set is made of; a TensorFlow that it brings tells nothing about the libraries."""
-    wheels = {pin.name: pin.version for pin in library_set.pins}
-    return wheels | {package.name: package.version for package in library_set.conda if package.name != "tensorflow"}
 
 
 def _system_python(path: str) -> Denial:

@@ -37,3 +37,22 @@ def test_shebangs_name_the_final_place_and_records_stay_true(tmp_path: Path) -> 
         '"tool,odd.py",sha256=x,1',
         f"../../../bin/tool,sha256={_digest(settled)},{len(settled)}",
     ]
+
+
+def test_what_goes_through_a_shell_goes_directly_where_that_is_possible(tmp_path: Path) -> None:
+    prefix = tmp_path / "env with ' in it" / ("long" * 30)
+    site = prefix / "lib/python3.8/site-packages"
+    site.mkdir(parents=True)
+    (prefix / "bin").mkdir()
+    quoted = str(prefix).replace("'", "'\"'\"'")
+    head = "#!/bin/sh\n'''exec' '{}/bin/python' \"$0\" \"$@\"\n' '''\n"
+    tool = prefix / "bin/tool"
+    for final, wanted in (
+        (Path("/opt/env"), "#!/opt/env/bin/python\n"),
+        (Path("/opt/my env"), head.format("/opt/my env")),
+        (Path("/opt/the user's"), head.format("/opt/the user'\"'\"'s")),
+        (Path("/opt") / ("x" * 120), head.format(f"/opt/{'x' * 120}")),
+    ):
+        tool.write_text(f"{head.format(quoted)}print(1)\n")
+        assert settle_scripts(prefix, site, final) == ("tool",)
+        assert tool.read_text() == f"{wanted}print(1)\n"

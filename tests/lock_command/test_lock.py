@@ -273,6 +273,16 @@ def test_offline_works_from_the_cache_and_says_so_when_it_cannot(world: World) -
     assert lock(world, "--tf", OLD, "--offline").returncode == 0
 
 
+def test_a_cache_that_cannot_be_written_is_replaced_for_the_one_run(world: World) -> None:
+    lock(world, "--tf", OLD, "-o", "usual.txt")
+    place = world.folder / "file-in-the-way"
+    place.write_text("no folder")
+    world.environ["UV_CACHE_DIR"] = str(place)
+    assert lock(world, "--tf", OLD).returncode == 0
+    assert (world.folder / LOCK).read_bytes() == (world.folder / "usual.txt").read_bytes()
+    assert place.read_text() == "no folder"
+
+
 def test_packages_without_a_wheel_come_from_the_matrix_with_what_builds_them(world: World, tmp_path: Path) -> None:
     archive = make_source(world.index.folder, "old-tool", "1.0")
     make_build_tools(world.index.folder, mark=tmp_path / "built")

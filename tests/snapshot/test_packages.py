@@ -216,3 +216,31 @@ def test_where_an_environment_was_made(tmp_path: Path) -> None:
     (tmp_path / "moved" / ".tfgpu" / "lock.txt").write_text("")
     assert read_origin(tmp_path / "moved") == ("incomplete", "")
     assert read_origin(tmp_path / ".env.tfgpu-0123abcd") == ("incomplete", "")
+
+
+def test_where_a_package_came_from_that_is_of_no_index(environment: Path) -> None:
+    site = make_venv(environment)
+    add_distribution(site, "mine", "0.1", {"mine.py": ""})
+    add_distribution(site, "odd", "0.1", {"odd.py": ""})
+    add_distribution(site, "six", "1.16.0", {"six.py": ""})
+    url = {"url": "file:///home/you/mine", "dir_info": {"editable": True}}
+    (site / "mine-0.1.dist-info" / "direct_url.json").write_text(json.dumps(url))
+    (site / "odd-0.1.dist-info" / "direct_url.json").write_text('["not what PEP 610 says"]')
+    found = {item.name: item.origin for item in read(environment).packages}
+    assert (found["mine"], found["six"]) == ("file:///home/you/mine (editable)", "")
+    assert found["odd"] != ""
+
+
+def test_what_the_lock_of_an_interrupted_creation_names_and_is_not_there(environment: Path) -> None:
+    site = make_venv(environment)
+    add_distribution(site, "six", "1.16.0", {"six.py": ""})
+    assert read(environment).unfinished is None
+    (environment / ".tfgpu").mkdir()
+    hashed = f"--hash=sha256:{'0' * 64}"
+    (environment / ".tfgpu/lock.txt").write_text(f"six==1.16.0 \\\n    {hashed}\nwrapt==1.16.0 \\\n    {hashed}\n")
+    facts = read(environment)
+    assert (facts.record, facts.unfinished) == ("incomplete", ("wrapt==1.16.0",))
+    (environment / ".tfgpu/lock.txt").unlink()
+    (environment / ".tfgpu/environment.json").write_text("{")
+    facts = read(environment)
+    assert (facts.record, facts.unfinished) == ("incomplete", None)

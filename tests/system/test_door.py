@@ -80,6 +80,14 @@ def test_lines_of_standard_error_come_as_they_are_written(system: System) -> Non
     assert seen == ["one", "two"]
 
 
+def test_something_else_is_done_while_the_child_runs(system: System, tmp_path: Path) -> None:
+    # The child waits for what is done beside it.
+    script = "import pathlib,sys,time\nwhile not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)\nprint('seen')"
+    mark = tmp_path / "mark"
+    done = system.run([sys.executable, "-c", script, str(mark)], timeout=20, meanwhile=mark.touch)
+    assert (done.returncode, done.stdout) == (0, "seen\n")
+
+
 def test_the_environment_is_the_one_given() -> None:
     system = System(environ={"ONLY": "this"})
     done = system.run(

@@ -318,6 +318,21 @@ def test_a_record_that_is_wrong_is_refused(env: EnvRef, name: str, act: Callable
     assert snapshot(root(env)) == before
 
 
+def test_no_link_is_made_in_a_folder_that_leads_outside(env: EnvRef, tmp_path: Path) -> None:
+    """Such as a copy that shares folders with the environment it was made from."""
+    probe = tmp_path / "probe"
+    shutil.copytree(root(env), probe, symlinks=True)
+    made = {Path(name).parent for name in wire(env_ref(probe), small_row(), library_set()).links}
+    folder = next(root(env) / path for path in sorted(made) if path.name == "lib")
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    before = snapshot(tmp_path)
+    with pytest.raises(ProvisionError) as caught:
+        wire(env, small_row(), library_set())
+    assert caught.value.code == "wiring-outside"
+    assert snapshot(tmp_path) == before
+
+
 @pytest.mark.parametrize("folder", ["tensorflow", "nvidia"])
 def test_packages_that_lie_outside_the_environment_are_refused(env: EnvRef, tmp_path: Path, folder: str) -> None:
     inside = root(env) / SITE / folder

@@ -181,12 +181,12 @@ def _resolved(text: str, environ: Mapping[str, str]) -> str:
 
 
 def _read(system: System, name: str) -> dict[str, Any] | None:
-    import yaml  # noqa: PLC0415 - only where conda is used
-
     try:
         text = system.read_text(name)
     except OSError:
         return None
+    import yaml  # noqa: PLC0415 - only who has such a file pays for it
+
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:

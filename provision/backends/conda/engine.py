@@ -24,12 +24,12 @@ from provision.backends.conda import channels as addresses
 from provision.backends.conda.config import CondaConfig
 from provision.backends.conda.specs import check_package, check_specs
 from provision.errors import ToolFailedError, UsageError
-from provision.model.lock import CondaLocked
 from provision.system import System
 from provision.system.files import remove_tree
 
 if TYPE_CHECKING:
     from provision.model.created import Denial
+    from provision.model.lock import CondaLocked
 
 _SOLVE = 900.0
 _INSTALL = 6 * 3600.0
@@ -115,6 +115,7 @@ class Engine:
         virtual: Mapping[str, str],
         *,
         locked: Sequence[CondaLocked] = (),
+        pinned: Sequence[CondaLocked] = (),
         as_of: str = "",
         subdirs: Sequence[str] = ("linux-64", "noarch"),
     ) -> tuple[CondaLocked, ...] | Denial:
@@ -126,6 +127,8 @@ class Engine:
             virtual: virtual packages by name (``{"__cuda": "11.2", "__archspec": "1=x86_64"}``); nothing of this
                 machine is added.
             locked: packages to prefer where they still fit.
+            pinned: packages that stay exactly as they are where their names are among what is needed; their channels
+                need not be asked.
             as_of: ISO date; nothing newer is taken.
             subdirs: whose packages may be taken.
 
@@ -143,6 +146,7 @@ class Engine:
                 "specs": [self._placed(spec) for spec in specs],
                 "virtual": dict(sorted(virtual.items())),
                 "locked": [asdict(item) for item in locked],
+                "pinned": [asdict(item) for item in pinned],
                 "before": _end_of(as_of),
                 "subdirs": list(subdirs),
             },
@@ -154,6 +158,8 @@ class Engine:
             from provision.backends.conda.explain import denial_of  # noqa: PLC0415 - few solves fail
 
             return denial_of(answer, specs, virtual, wanted)
+        from provision.model.lock import CondaLocked  # noqa: PLC0415 - the worker starts sooner without it
+
         return tuple(
             sorted(
                 (
@@ -190,10 +196,55 @@ class Engine:
             check_package(item)
         done = False
         try:
+            self._link(packages, prefix, final, changed=None, requested=requested)
+            done = True
+        finally:
+            if not done:
+                remove_tree(prefix)
+                if there:
+                    prefix.mkdir()
+
+    def exchange(
+        self,
+        packages: Sequence[CondaLocked],
+        changed: Sequence[str],
+        prefix: Path,
+        final: Path,
+        *,
+        requested: Sequence[str] = (),
+    ) -> None:
+        """Exchange packages of a filled prefix, which is a copy that may be thrown away; files are replaced.
+
+        Args:
+            packages: everything that the prefix holds afterwards.
+            changed: names of those that are installed anew; the others are not touched, looked at or fetched.
+            prefix: the copy.
+            final: the path that goes into the files.
+            requested: MatchSpecs that were asked for, for ``conda-meta``.
+
+        Raises:
+            InvalidFileError, ToolFailedError: as `install`; the prefix is then in no particular state.
+        """
+        for item in packages:
+            if item.name in changed:
+                check_package(item)
+        self._link(packages, prefix, final, changed=changed, requested=requested)
+
+    def _link(
+        self,
+        packages: Sequence[CondaLocked],
+        prefix: Path,
+        final: Path,
+        *,
+        changed: Sequence[str] | None,
+        requested: Sequence[str],
+    ) -> None:
+        try:
             answer = self._ask(
                 {
                     "action": "install",
                     "packages": [asdict(item) for item in packages],
+                    "changed": None if changed is None else sorted(changed),
                     "prefix": os.fspath(prefix),
                     "final": os.fspath(final),
                     "requested": list(requested),
@@ -204,14 +255,9 @@ class Engine:
             )
             self.clobbered = tuple(answer["clobbered"])
             self.skipped_scripts = tuple(answer["scripts"])
-            done = True
         finally:
             # Nothing is asked after an install, and an idle rattler holds memory.
             self.close()
-            if not done:
-                remove_tree(prefix)
-                if there:
-                    prefix.mkdir()
 
     def _placed(self, spec: str) -> str:
         """Put a channel's address where a spec has its name; rattler knows only its own alias."""

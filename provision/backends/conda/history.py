@@ -25,14 +25,47 @@ def write_history(
         requested: MatchSpecs that were asked for.
         when: in UTC.
     """
+    write_atomic(prefix / "conda-meta" / "history", _entry(command, (), packages, requested, when))
+
+
+def append_history(
+    prefix: Path,
+    command: str,
+    *,
+    gone: Iterable[CondaLocked],
+    new: Iterable[CondaLocked],
+    requested: Sequence[str],
+    when: datetime,
+) -> None:
+    """Add an entry for packages that were exchanged; the file is replaced. Raises OSError.
+
+    Args:
+        prefix: the environment.
+        command: what was typed, one line.
+        gone: what was removed.
+        new: what was installed.
+        requested: MatchSpecs that were asked for.
+        when: in UTC.
+    """
+    path = prefix / "conda-meta" / "history"
+    former = path.read_bytes() if path.is_file() else b""
+    mode = path.stat().st_mode & 0o777 if former else 0o644
+    write_atomic(path, former + _entry(command, gone, new, requested, when).encode(), mode=mode)
+
+
+def _entry(
+    command: str, gone: Iterable[CondaLocked], new: Iterable[CondaLocked], requested: Sequence[str], when: datetime
+) -> str:
     lines = [
         f"==> {when:%Y-%m-%d %H:%M:%S} <==",
         f"# cmd: {' '.join(command.split())}",
         f"# conda version: {_WRITTEN_LIKE}",
-        *(
-            f"+{item.channel.rstrip('/')}/{item.subdir}::{item.name}-{item.version}-{item.build}"
-            for item in sorted(packages, key=lambda item: item.name)
-        ),
+        *(f"-{_named(item)}" for item in sorted(gone, key=lambda item: item.name)),
+        *(f"+{_named(item)}" for item in sorted(new, key=lambda item: item.name)),
         f"# update specs: {list(requested)!r}",
     ]
-    write_atomic(prefix / "conda-meta" / "history", "".join(f"{line}\n" for line in lines))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _named(item: CondaLocked) -> str:
+    return f"{item.channel.rstrip('/')}/{item.subdir}::{item.name}-{item.version}-{item.build}"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from provision.backends.conda import channels as addresses
 from provision.errors import InvalidFileError, UsageError
-from provision.model.lock import CondaLocked
+
+if TYPE_CHECKING:
+    from provision.model.lock import CondaLocked
 
 LENGTH_LIMIT = 250
 COUNT_LIMIT = 1000

@@ -45,20 +45,27 @@ _FROM_PACKAGE = (
 
 
 async def install(request: dict[str, Any], client: Client, config: Config) -> dict[str, Any]:
-    """Fill the prefix and say what rattler keeps quiet about."""
+    """Fill the prefix, or exchange packages of it, and say what rattler keeps quiet about.
+
+    With ``changed``, a list of names, the other packages are there already and are left as they are.
+    """
     cache = Path(request["cache"]) / "pkgs"
     cache.mkdir(parents=True, exist_ok=True)
     records = [record_of(item) for item in sorted(request["packages"], key=lambda item: str(item["name"]))]
-    _check_artifacts(records, cache)
-    _mend_cache(records, cache)
+    names = {record.name.normalized for record in records}
+    changed = names if request["changed"] is None else set(request["changed"])
+    fetched = [record for record in records if record.name.normalized in changed]
+    _check_artifacts(fetched, cache)
+    _mend_cache(fetched, cache)
     if request["offline"]:
         index = await PackageCache(cache).index()
-        for record in records:
+        for record in fetched:
             if path_of(str(record.url)) is None and not index.contains_record(record):
                 raise LookupError(f"{record.file_name} is not in the cache")
     # rattler 0.28 wants its inner objects here: a MatchSpec is a TypeError.
     requested: Any = [MatchSpec(text, strict=False)._match_spec for text in request["requested"]]  # noqa: SLF001
     prefix = Path(request["prefix"])
+    others = {path: path.read_text(encoding="utf-8") for path in _records(prefix) if _name_of(path) not in changed}
     await rattler_install(
         records,
         prefix,
@@ -66,18 +73,34 @@ async def install(request: dict[str, Any], client: Client, config: Config) -> di
         client=client,
         config=config,
         requested_specs=requested,
-        reporter=Reporter(len(records)),
+        reporter=Reporter(len(fetched)),
         # Scripts of packages are programs of strangers.
         execute_link_scripts=False,
         alternative_target_prefix=request["final"],
+        reinstall_packages=None if request["changed"] is None else changed,
+        ignored_packages=names - changed,
     )
-    metadata = sorted((prefix / "conda-meta").glob("*.json"))
+    for path, text in others.items():
+        # rattler writes into every record what was asked for this time.
+        if path.exists() and path.read_text(encoding="utf-8") != text:
+            _write(path, text)
+    metadata = _records(prefix)
     for path in metadata:
-        _complete(path)
-    if len(metadata) != len({record.name.normalized for record in records}):
-        raise RuntimeError(f"{len(metadata)} packages were installed instead of {len(records)}")
+        if _name_of(path) in changed:
+            _complete(path)
+    if len(metadata) != len(names):
+        raise RuntimeError(f"{len(metadata)} packages were installed instead of {len(names)}")
     scripts = sorted(str(path.relative_to(prefix)) for path in (prefix / "bin").glob(".*-post-link.sh"))
     return {"ok": True, "clobbered": _clobbered(prefix), "scripts": scripts}
+
+
+def _records(prefix: Path) -> list[Path]:
+    return sorted((prefix / "conda-meta").glob("*.json"))
+
+
+def _name_of(path: Path) -> str:
+    """Return whose record it is; neither version nor build has a hyphen."""
+    return path.stem.rsplit("-", 2)[0]
 
 
 def _check_artifacts(records: list[RepoDataRecord], cache: Path) -> None:
@@ -175,7 +198,7 @@ def _clobbered(prefix: Path) -> list[str]:
     if not base.is_dir():
         return []
     owners: dict[str, str] = {}
-    for path in sorted((prefix / "conda-meta").glob("*.json")):
+    for path in _records(prefix):
         record = json.loads(path.read_text(encoding="utf-8"))
         for name in record.get("files", ()):
             owners.setdefault(name, record["name"])

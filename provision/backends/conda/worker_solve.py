@@ -50,6 +50,7 @@ async def solve(
             gateway=gateway,
             platforms=request["subdirs"],
             locked_packages=[record_of(item) for item in request["locked"]],
+            pinned_packages=[record_of(item) for item in request["pinned"]],
             virtual_packages=[_virtual(name, text) for name, text in request["virtual"].items()],
             channel_priority=priority,
             # rattler puts UTC over whatever zone a time has, so it is given without one.
@@ -68,7 +69,9 @@ async def solve(
             "channels": request["channels"],
         }
     bases = {channel.base_url.rstrip("/"): name for channel, name in zip(channels, request["channels"], strict=True)}
-    return {"ok": True, "packages": [_plain(record, bases) for record in records]}
+    # What is installed already and stays is not fetched: old records of conda have no sha256.
+    there = {(item["name"], item["version"], item["build"]) for item in request["pinned"]}
+    return {"ok": True, "packages": [_plain(record, bases, there) for record in records]}
 
 
 def _virtual(name: str, text: str) -> GenericVirtualPackage:
@@ -94,11 +97,11 @@ async def _available(
     }
 
 
-def _plain(record: RepoDataRecord, bases: dict[str, str]) -> dict[str, Any]:
+def _plain(record: RepoDataRecord, bases: dict[str, str], there: set[tuple[str, str, str]]) -> dict[str, Any]:
     url = str(record.url)
     base = url.rsplit("/", 2)[0]
     sha256, md5 = record.sha256, record.md5
-    if sha256 is None:
+    if sha256 is None and (record.name.normalized, str(record.version), str(record.build)) not in there:
         path = path_of(url)
         if path is None:
             raise NoHashError(f"{record.file_name} has no hash sha256 in {bases.get(base, base)}")
@@ -111,7 +114,7 @@ def _plain(record: RepoDataRecord, bases: dict[str, str]) -> dict[str, Any]:
         "channel": bases.get(base, base),
         "url": url,
         "md5": md5.hex() if md5 else "",
-        "sha256": sha256.hex(),
+        "sha256": sha256.hex() if sha256 else "",
         "size": record.size,
         "depends": list(record.depends),
         "constrains": list(record.constrains),
@@ -130,7 +133,7 @@ def record_of(item: dict[str, Any]) -> RepoDataRecord:
         noarch=_noarch(item),
         depends=list(item["depends"]),
         constrains=list(item["constrains"]),
-        sha256=bytes.fromhex(item["sha256"]),
+        sha256=bytes.fromhex(item["sha256"]) if item["sha256"] else None,
         md5=bytes.fromhex(item["md5"]) if item["md5"] else None,
         size=item["size"],
     )

@@ -51,7 +51,7 @@ CAUSES: tuple[Cause, ...] = (
         "TensorFlow is then missing there, or is another one that may see no GPU. "
         "Registering the environment's own Python as a kernel, and choosing it in the notebook, makes it go away.",
         Effect.DEGRADES,
-        repairable=False,
+        repairable=True,
         depth=90,
     ),
     Cause(

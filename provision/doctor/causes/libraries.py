@@ -15,7 +15,7 @@ CAUSES: tuple[Cause, ...] = (
         "Taking the folder out of the variable, or wiring the environment so that its own libraries are loaded first, "
         "makes it go away.",
         Effect.CPU,
-        repairable=False,
+        repairable=True,
         depth=60,
     ),
     Cause(
@@ -26,7 +26,7 @@ CAUSES: tuple[Cause, ...] = (
         "A CUDA library among them answers for the one that TensorFlow asks for, and a broken one takes the process "
         "with it. Unsetting the variable makes it go away.",
         Effect.CPU,
-        repairable=False,
+        repairable=True,
         depth=60,
     ),
     Cause(

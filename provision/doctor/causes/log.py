@@ -15,7 +15,7 @@ CAUSES: tuple[Cause, ...] = (
             "Installing tensorflow[and-cuda] gives the same TensorFlow together with the CUDA libraries it needs."
         ),
         effect=Effect.STOPS,
-        repairable=True,
+        repairable=False,
         depth=30,
     ),
     Cause(
@@ -29,7 +29,7 @@ CAUSES: tuple[Cause, ...] = (
             "A release whose extra can be met, or the libraries by other ways, removes it."
         ),
         effect=Effect.STOPS,
-        repairable=True,
+        repairable=False,
         depth=30,
     ),
     Cause(

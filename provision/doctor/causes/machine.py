@@ -291,7 +291,7 @@ _VARIABLES = (
         "nvidia-smi does not obey it, so the GPU seems to be there while TensorFlow sees none. "
         "Unsetting the variable, or naming GPUs that exist, makes it go away.",
         Effect.CPU,
-        repairable=False,
+        repairable=True,
         depth=55,
     ),
     Cause(
@@ -302,7 +302,7 @@ _VARIABLES = (
         "understood. What the program then does is not what its user meant by it. "
         "Correcting or unsetting it makes it go away.",
         Effect.DEGRADES,
-        repairable=False,
+        repairable=True,
         depth=58,
     ),
 )

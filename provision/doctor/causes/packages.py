@@ -20,11 +20,11 @@ _PYTHON = (
         "environment_incomplete",
         Category.PYTHON,
         "The environment was never finished",
-        "Its creation was interrupted, so that packages, links or the record that is written last are not there. "
-        "What of TensorFlow works in it is left to chance. Creating it again makes it go away; what the "
-        "interrupted run left is cleared away then.",
+        "Its creation or a repair was interrupted, so that packages, links or records are not there or not all new. "
+        "What of TensorFlow works in it is left to chance. Creating it again makes it go away, or "
+        "`tfgpu-provision repair`, which installs what its lock names and is missing, or ends what was cut off.",
         Effect.STOPS,
-        repairable=False,
+        repairable=True,
         depth=10,
     ),
     Cause(
@@ -33,9 +33,10 @@ _PYTHON = (
         "The environment was moved after it was made",
         "Scripts and activation of most virtual environments hold the path at which they were made, and that path "
         "is gone. `pip` and `activate` of this environment then fail or act on another Python, although its own "
-        "interpreter still works when it is called by its path. Moving it back or making it anew makes it go away.",
+        "interpreter still works when it is called by its path. Moving it back makes it go away, or "
+        "`tfgpu-provision repair`, which lets them name the new place.",
         Effect.DEGRADES,
-        repairable=False,
+        repairable=True,
         depth=10,
     ),
     Cause(
@@ -59,7 +60,7 @@ _PYTHON = (
         "newer one of the system. The import then ends with `GLIBC_… not found` or `GLIBCXX_… not found`. An older "
         "release, a newer system, or taking the old library out of the way makes it go away.",
         Effect.STOPS,
-        repairable=False,
+        repairable=True,
         depth=15,
     ),
     Cause(

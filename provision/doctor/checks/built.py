@@ -8,9 +8,11 @@ from pathlib import PurePosixPath
 
 from provision.doctor.check import Check
 from provision.doctor.checks.installed import SAME_BUILD, release_of
-from provision.doctor.checks.package_fixes import create_anew, install, restore_tensorflow, resync, uninstall
+from provision.doctor.checks.package_fixes import create_anew, restore_tensorflow, resync
+from provision.doctor.checks.typed import commands, fix
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.environment_facts import EnvironmentFacts, Package
+from provision.model.remedy import CondaInstall, Install, Step, Uninstall
 from provision.model.snapshot import Snapshot
 from provision.model.versions import TfVersion
 
@@ -26,18 +28,18 @@ def _damaged(snapshot: Snapshot) -> Iterator[Finding]:
     )
     soft = all(item.kind in ("size", "content") and item.path.endswith(".py") for item in faults)
     names = list(dict.fromkeys(item.package for item in faults if item.package))
-    requirements = [f"{name}=={seen.versions[name]}" for name in names if name in seen.versions]
+    conda = tuple(name for name in names if name in seen.conda)
+    requirements = tuple(f"{name}=={seen.versions[name]}" for name in names if name in seen.versions.keys() - conda)
     first = faults[0]
     more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-    command = install(seen, *requirements[:_SHOWN], again=True, alone=True) if requirements else ""
-    conda = [name for name in names if name in seen.conda]
+    steps: tuple[Step, ...] = (Install(requirements, again=True, alone=True),) if requirements else ()
     if conda:
-        command = f"conda install -p {seen.path} --force-reinstall {' '.join(conda)}"
+        steps = (CondaInstall(conda, channel="", again=True), *steps)
     fixes = [*resync(seen)]
-    if command:
-        fixes.append(Fix("Install again what brings them", (command,)))
+    if steps:
+        fixes.append(fix(seen, "Install again what brings them", *steps))
     if requirements and not seen.package("pip"):
-        again = (f"uv cache clean {' '.join(names[:_SHOWN])}", command)
+        again = (f"uv cache clean {' '.join(names)}", *commands(seen, steps))
         fixes.append(Fix("Where they are damaged in uv's cache as well (it links files)", again))
     yield Finding(
         "damaged_install",
@@ -122,18 +124,18 @@ def _with_cuda(
     """Return how the same release is had with CUDA: the wheel tensorflow, conda's cuda build, or tensorflow-gpu."""
     anew = create_anew(seen, chosen.version if snapshot.matrix.row(release) else "")
     if from_conda:
-        command = f"conda install -p {seen.path} -c conda-forge 'tensorflow={chosen.version}=*cuda*'"
-        return (Fix("Install conda-forge's build with CUDA", (command,)), anew)
+        build = CondaInstall((f"tensorflow={chosen.version}=*cuda*",))
+        return (fix(seen, "Install conda-forge's build with CUDA", build), anew)
     if chosen.name == "tensorflow" and TfVersion("1.15.2") <= release < SAME_BUILD:
         # Under the name tensorflow these releases are builds for the CPU.
         gpu = "1.15.5" if release < TfVersion("2.0") else "2.0.4"
         command = f"tfgpu-provision create {seen.path} --backend conda --tf {gpu} --replace"
         return (Fix("Install tensorflow-gpu, on CUDA 10 from conda", (command,)),)
     if chosen.name.startswith("tf-nightly"):
-        commands = (uninstall(seen, [chosen.name]), install(seen, "tf-nightly[and-cuda]"))
-        return (Fix("Install the nightly with CUDA", commands),)
-    exchanged = (uninstall(seen, [chosen.name]), *restore_tensorflow(seen, chosen.version))
-    return (Fix("Install tensorflow in its place", exchanged), anew)
+        nightly = Install(("tf-nightly[and-cuda]",))
+        return (fix(seen, "Install the nightly with CUDA", Uninstall((chosen.name,)), nightly),)
+    exchanged = (Uninstall((chosen.name,)), *restore_tensorflow(seen, chosen.version))
+    return (fix(seen, "Install tensorflow in its place", *exchanged), anew)
 
 
 CHECKS: tuple[Check, ...] = (

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 
 from provision.doctor.check import Check
-from provision.doctor.checks.package_fixes import create_anew, exchange, install, tensorflow_requirement
+from provision.doctor.checks.package_fixes import create_anew, exchange, tensorflow_requirement
 from provision.doctor.checks.requirements import wanted_of
+from provision.doctor.checks.typed import fix
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.environment_facts import EnvironmentFacts
+from provision.model.remedy import Install
 from provision.model.snapshot import Snapshot
 from provision.model.verdict import Stage, StageStatus
 
@@ -128,8 +130,8 @@ def _import_fixes(seen: EnvironmentFacts, code: str, stage: Stage) -> tuple[Fix,
         # verify's hint names bounds of old releases; what this one asks for stands in its metadata.
         return (*exchange(seen, wanted, name), create_anew(seen, release))
     if code in ("damaged_install", "dependency_conflict"):
-        again = install(seen, tensorflow_requirement(release), again=code == "damaged_install")
-        return (Fix("Install TensorFlow and what it needs again", (again,)), create_anew(seen, release))
+        again = Install((tensorflow_requirement(release),), again=code == "damaged_install")
+        return (fix(seen, "Install TensorFlow and what it needs again", again), create_anew(seen, release))
     return ()
 
 

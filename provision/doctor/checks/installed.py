@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from provision.doctor.check import Check
 from provision.doctor.checks.package_fixes import (
     create_anew,
-    install,
     install_tensorflow,
     newest_row,
     restore_tensorflow,
     resync,
-    uninstall,
 )
+from provision.doctor.checks.typed import fix
 from provision.model.doctor import Certainty, Clue, Finding, Fix, Role
 from provision.model.environment_facts import EnvironmentFacts, Package
+from provision.model.remedy import Install, Remove, Step, Uninstall
 from provision.model.snapshot import Snapshot
 from provision.model.versions import TfVersion
 
+_LEFT_OF = re.compile(r"[~-]?\w*ensorflow-(?P<release>\d[\w.]*)\.dist-info\Z")
 _GPU_NAMES = ("tensorflow", "tensorflow-gpu")
 SAME_BUILD = TfVersion("2.1")
 """From here on tensorflow and tensorflow-gpu are one build under two names (matrix.yaml, tensorflow-gpu)."""
@@ -32,7 +34,7 @@ def _missing(snapshot: Snapshot) -> Iterator[Finding]:
     row = newest_row(snapshot.matrix, seen.python)
     fixes = [Fix("Make an environment with TensorFlow", ("tfgpu-provision create",))]
     if row is not None and seen.env.kind == "venv":
-        fixes.insert(0, Fix("Install it here", install_tensorflow(seen, row)))
+        fixes.insert(0, fix(seen, "Install it here", *install_tensorflow(seen, row)))
     others = [item for name in ("torch", "jax") if (item := seen.package(name))]
     yield Finding(
         "tensorflow_missing",
@@ -75,9 +77,11 @@ def _conflicting(snapshot: Snapshot) -> Iterator[Finding]:
         f"{named} write into the same folder {chosen.folder}/tensorflow{files}",
         tuple(Clue(item.folder, f"{item.name} {item.version}") for item in together),
         (
-            Fix(
+            fix(
+                seen,
                 "Remove them all, then install the one that is meant",
-                (uninstall(seen, [item.name for item in together]), *_kept(seen)),
+                Uninstall(tuple(item.name for item in together)),
+                *_kept(seen),
             ),
             create_anew(seen, chosen.version),
         ),
@@ -96,13 +100,13 @@ def _belong(one: Package, other: Package) -> bool:
     return other.name in names[0] or one.name in names[1]
 
 
-def _kept(seen: EnvironmentFacts) -> tuple[str, ...]:
+def _kept(seen: EnvironmentFacts) -> tuple[Step, ...]:
     """Return how the TensorFlow with CUDA among those that are installed is installed again."""
     both = [item for item in (seen.distribution, *seen.others) if item is not None]
     gpu = [item for item in both if item.name in _GPU_NAMES]
     chosen = max(gpu or both, key=lambda item: release_of(item).release)
     if chosen.name.startswith("tf-nightly"):
-        return (install(seen, "tf-nightly[and-cuda]"),)
+        return (Install(("tf-nightly[and-cuda]",)),)
     name = chosen.name if chosen.name == "tensorflow-gpu" else "tensorflow"
     return restore_tensorflow(seen, chosen.version, name)
 
@@ -136,10 +140,12 @@ def _remnants(snapshot: Snapshot) -> Iterator[Finding]:
         what = f"{', '.join(item.name for item in renamed)} is left of an update; Python never imports it"
     else:
         what = f"leftovers of another installation: {', '.join(item.name for item in left)}"
-    release = seen.distribution.version if seen.distribution else ""
+    # What was half removed says in its name which release it was.
+    said = (match["release"] for item in left if (match := _LEFT_OF.match(item.name)))
+    release = seen.distribution.version if seen.distribution else next(said, "")
     row = newest_row(snapshot.matrix, seen.python)
     names = [seen.distribution.name] if seen.distribution else []
-    removal = (f"rm -r {' '.join(str(item) for item in left)}",) if left else ()
+    removal = (Remove(tuple(str(item) for item in left)),) if left else ()
     again = restore_tensorflow(seen, release) if release else install_tensorflow(seen, row) if row else ()
     yield Finding(
         "tensorflow_remnants",
@@ -147,9 +153,9 @@ def _remnants(snapshot: Snapshot) -> Iterator[Finding]:
         what,
         tuple(Clue(str(item), _kind(item)) for item in left)
         or (Clue(seen.distribution.folder if seen.distribution else seen.path, what),),
-        (Fix("Remove what is left", removal),)
+        (fix(seen, "Remove what is left", *removal),)
         if harmless
-        else (*resync(seen), Fix("Remove what is left and install TensorFlow again", (*removal, *again))),
+        else (*resync(seen), fix(seen, "Remove what is left and install TensorFlow again", *removal, *again)),
         explains=(
             "tensorflow_missing",
             "damaged_install",

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from provision.doctor.check import Check
-from provision.doctor.checks.package_fixes import create_anew, folder_of, newest_row, python_of
+from provision.doctor.checks.package_fixes import create_anew, newest_row
+from provision.doctor.checks.typed import fix, folder_of, python_of, taken_out
 from provision.model.doctor import Certainty, Clue, Finding, Fix
+from provision.model.environment import RECORD_FOLDER
 from provision.model.environment_facts import EnvironmentFacts
 from provision.model.matrix import Matrix
+from provision.model.remedy import CondaInstall, Install, Relocate, Remove, Wire
 from provision.model.snapshot import Snapshot
 from provision.model.versions import Dotted, PythonVersion
 
@@ -38,8 +41,25 @@ def _broken(snapshot: Snapshot) -> Iterator[Finding]:
     )
 
 
+_OF_INCOMPLETE = (
+    "tensorflow_missing",
+    "tensorflow_remnants",
+    "dependency_conflict",
+    "damaged_install",
+    "missing_cuda_library",
+    "missing_cudnn",
+    "wheel_rpath_bug",
+    "wiring_lost",
+    "ptxas_libdevice_missing",
+)
+"""Where not everything is in its place, any of these may follow."""
+
+
 def _incomplete(snapshot: Snapshot) -> Iterator[Finding]:
     seen = snapshot.environment
+    if seen is not None and seen.cut_off:
+        yield _cut_off(seen)
+        return
     if seen is None or seen.record != "incomplete":
         return
     path = PurePosixPath(seen.path)
@@ -55,25 +75,43 @@ def _incomplete(snapshot: Snapshot) -> Iterator[Finding]:
         )
     else:
         what = f"{seen.path} has no readable record of its creation, which is written last"
-        fixes = (create_anew(seen),)
+        fixes = (create_anew(seen), *_finished(seen))
     yield Finding(
         "environment_incomplete",
         Certainty.CERTAIN,
         what,
         (Clue(f"{seen.path}/.tfgpu", "no environment.json that can be read"),),
         fixes,
-        explains=(
-            "tensorflow_missing",
-            "tensorflow_remnants",
-            "dependency_conflict",
-            "damaged_install",
-            "missing_cuda_library",
-            "missing_cudnn",
-            "wheel_rpath_bug",
-            "wiring_lost",
-            "ptxas_libdevice_missing",
-        ),
+        explains=_OF_INCOMPLETE,
     )
+
+
+def _cut_off(seen: EnvironmentFacts) -> Finding:
+    """Return what a repair that was cut off has left: some files may be new and some old, and nothing is proved."""
+    return Finding(
+        "environment_incomplete",
+        Certainty.CERTAIN,
+        f"{seen.cut_off}: it is neither as it was before nor known to be better",
+        (Clue(f"{seen.path}/.tfgpu/repairs", seen.cut_off),),
+        (
+            Fix("Walk the repair back", (f"tfgpu-provision repair --undo {folder_of(seen)}",)),
+            Fix("Or finish it", (f"tfgpu-provision repair --resume {folder_of(seen)}",)),
+        ),
+        explains=_OF_INCOMPLETE,
+    )
+
+
+def _finished(seen: EnvironmentFacts) -> tuple[Fix, ...]:
+    """Return how an interrupted creation is brought to its end, or stops to count as one where nobody knows how."""
+    if seen.env is None:
+        return ()
+    if seen.unfinished is None:
+        what = "Take its record away, which cannot be read: it is an environment like others then"
+        return (fix(seen, what, Remove((f"{seen.path}/{RECORD_FOLDER}/environment.json",))),)
+    missing = (Install(seen.unfinished, alone=True),) if seen.unfinished else ()
+    what = "Install what its lock names and it does not have, wire it, and write its record"
+    # Only repair writes a record; the packages alone would leave it as unfinished as it is.
+    return (Fix(what, (f"tfgpu-provision repair {folder_of(seen)}",), steps=(*missing, Wire())),)
 
 
 def _moved(snapshot: Snapshot) -> Iterator[Finding]:
@@ -92,6 +130,7 @@ def _moved(snapshot: Snapshot) -> Iterator[Finding]:
         tuple(clues),
         (
             Fix("Move it back", (f"mv {folder_of(seen)} {seen.recorded_prefix}",)),
+            fix(seen, "Let its scripts name the place where it stands now", Relocate(seen.recorded_prefix)),
             create_anew(seen, seen.distribution.version if seen.distribution else ""),
         ),
         data={"found": seen.path, "built": seen.recorded_prefix},
@@ -203,18 +242,21 @@ def _old_cxx(snapshot: Snapshot) -> Iterator[Finding]:
         return
     kind = short[0]
     has = f"{kind}_{cxx.has.get(kind, '?')}"
+    fixes: tuple[Fix, ...]
     if cxx.why == "conda":
-        command = f"conda install -p {folder_of(seen)} -c conda-forge libstdcxx-ng"
-        fix = Fix("Update the C++ library of the environment", (command,))
+        fixes = (fix(seen, "Update the C++ library of the environment", CondaInstall(("libstdcxx-ng",))),)
     else:
         command = f"env -u LD_LIBRARY_PATH {python_of(seen)} your_script.py"
-        fix = Fix("Take the folder out of LD_LIBRARY_PATH; for one command", (command,))
+        fixes = (
+            Fix("Take the folder out of LD_LIBRARY_PATH; for one command", (command,)),
+            *taken_out(seen, "LD_LIBRARY_PATH", str(PurePosixPath(cxx.path).parent)),
+        )
     yield Finding(
         "glibc_too_old",
         Certainty.LIKELY if cxx.why == "conda" else Certainty.CERTAIN,
         f"{cxx.needed_by} needs {kind}_{cxx.needs[kind]}; {cxx.path}, found first ({cxx.why}), has up to {has}",
         (Clue(cxx.path, f"newest: {has}"), Clue(cxx.needed_by, f"asks for {kind}_{cxx.needs[kind]}")),
-        (fix,),
+        fixes,
         data={"needs": dict(cxx.needs), "found": dict(cxx.has), "libraries": [cxx.path]},
     )
 

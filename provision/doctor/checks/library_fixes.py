@@ -1,16 +1,17 @@
-"""Which packages bring a library, and the commands that install them into this very environment."""
+"""Which packages bring a library, and the steps that install them into this very environment."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
 
-from provision.doctor.checks import package_fixes
 from provision.doctor.checks.package_fixes import create_anew, resync
+from provision.doctor.checks.typed import fix
 from provision.model.doctor import Fix
 from provision.model.environment_facts import EnvironmentFacts
 from provision.model.matrix import CondaPin, LibrarySet, Row, WheelPin
 from provision.model.plan import Plan
+from provision.model.remedy import CondaInstall, Install, Step, Wire
 from provision.model.snapshot import Snapshot
 
 Pin = WheelPin | CondaPin
@@ -71,48 +72,56 @@ def install(snapshot: Snapshot, pins: Sequence[Pin], what: str) -> tuple[Fix, ..
     if seen.row is None and seen.distribution is not None and seen.env.kind != "system":
         # A release that the matrix does not know knows by itself which packages it wants.
         extra = f"{seen.distribution.name}[and-cuda]=={seen.distribution.version}"
-        return (Fix(what, (package_fixes.install(seen, extra),)),)
+        return (fix(seen, what, Install((extra,))),)
     if not pins or seen.env.kind == "system":
         return create(seen)
-    return (*resync(seen), Fix(what, (install_command(seen, pins), *wire_command(seen))), *create(seen))
+    return (*resync(seen), fix(seen, what, install_step(seen, pins), *wire_step(seen)), *create(seen))
 
 
-def install_command(seen: EnvironmentFacts, pins: Sequence[Pin]) -> str:
-    """Return the command that installs these packages at their exact versions."""
+def install_step(seen: EnvironmentFacts, pins: Sequence[Pin]) -> Step:
+    """Return the step that installs these packages at their exact versions."""
     if isinstance(pins[0], CondaPin):
-        specs = [f"{pin.name}={pin.version}" for pin in pins]
-        return shlex.join(["conda", "install", "-p", seen.path, "-c", "conda-forge", *specs])
+        return CondaInstall(tuple(f"{pin.name}={pin.version}" for pin in pins))
     # What is installed by its metadata and has lost its files counts as satisfied unless it is forced.
     hollow = any(seen.versions.get(pin.name) == pin.version for pin in pins)
-    return package_fixes.install(seen, *(pin.requirement for pin in pins), again=hollow, alone=hollow)
+    return Install(tuple(pin.requirement for pin in pins), again=hollow, alone=hollow)
 
 
 def again(seen: EnvironmentFacts, packages: Sequence[str]) -> tuple[Fix, ...]:
-    """Return how distributions (``name version``) are installed again as they are, TensorFlow where none is named."""
+    """Return how distributions (``name version``) are installed again as they are.
+
+    Where none is named those whose files are damaged, else TensorFlow.
+    """
     found = seen.distribution
     named = [package.replace(" ", "==") for package in packages]
+    # What RECORD says is damaged is meant before TensorFlow as a whole is.
+    faulty = dict.fromkeys(item.package for item in seen.faults if item.package)
+    conda = tuple(name for name in faulty if name in seen.conda)
+    if conda and not named:
+        return (fix(seen, f"Install {', '.join(conda)} again", CondaInstall(conda, channel="", again=True)),)
+    named = named or [f"{name}=={seen.versions[name]}" for name in faulty if name in seen.versions]
     named = named or ([f"{found.name}=={found.version}"] if found else [])
     if not named or seen.env is None or seen.env.kind == "system":
         return ()
     return (
-        Fix(f"Install {', '.join(named)} again", (package_fixes.install(seen, *named, again=True, alone=True),)),
+        fix(seen, f"Install {', '.join(named)} again", Install(tuple(named), again=True, alone=True)),
         *resync(seen),
     )
 
 
-def wire_command(seen: EnvironmentFacts) -> tuple[str, ...]:
-    """Return the command that wires; none where it would refuse (no row, a system Python, packages elsewhere)."""
+def wire_step(seen: EnvironmentFacts) -> tuple[Step, ...]:
+    """Return the step that wires; none where it would be refused (no row, a system Python, packages elsewhere)."""
     if seen.env is None or seen.env.kind == "system" or seen.row is None:
         return ()
     if seen.distribution is not None and not seen.distribution.folder.startswith(f"{seen.path}/"):
         return ()
-    return (shlex.join(["tfgpu-provision", "wire", seen.path]),)
+    return (Wire(),)
 
 
 def wire(seen: EnvironmentFacts, what: str) -> tuple[Fix, ...]:
     """Return the fix that wires, nothing where it would be refused."""
-    commands = wire_command(seen)
-    return (Fix(what, commands),) if commands else ()
+    steps = wire_step(seen)
+    return (fix(seen, what, *steps),) if steps else ()
 
 
 def create(seen: EnvironmentFacts) -> tuple[Fix, ...]:

@@ -9,18 +9,20 @@ from collections.abc import Iterator, Sequence
 from provision.doctor.checks.library_fixes import (
     create,
     install,
-    install_command,
+    install_step,
     meant_set,
     providers,
     unset,
     whole,
     wire,
-    wire_command,
+    wire_step,
 )
 from provision.doctor.checks.library_view import Lost, View, clues, is_cuda, package_of, short, stem, view_of
-from provision.doctor.checks.package_fixes import resync, uninstall
+from provision.doctor.checks.package_fixes import resync
+from provision.doctor.checks.typed import fix
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.environment_facts import STALE
+from provision.model.remedy import Uninstall
 from provision.model.snapshot import Snapshot
 
 CODES = (
@@ -250,9 +252,9 @@ def _wrong_version(view: View, lost: tuple[Lost, ...]) -> Finding:
     wheels = sorted(leaving - {pin.name for pin in pins} - _needed_by_others(view))
     if wheels and pins and view.seen.env and view.seen.env.kind != "system":
         # The wheels of two CUDA versions share folders and some file names: the wrong ones go first.
-        commands = (uninstall(view.seen, wheels), install_command(view.seen, pins), *wire_command(view.seen))
+        steps = (Uninstall(tuple(wheels)), install_step(view.seen, pins), *wire_step(view.seen))
         what = "Exchange the libraries for those of the version that the build asks for"
-        fixes = (*resync(view.seen), Fix(what, commands), *create(view.seen))
+        fixes = (*resync(view.seen), fix(view.seen, what, *steps), *create(view.seen))
     built = f" (built with CUDA {view.built_cuda})" if view.built_cuda else ""
     return Finding(
         "wrong_cuda_version",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from provision.doctor.checks.library_fixes import install, meant_set, providers, unset, wire
 from provision.doctor.checks.library_view import View, is_cuda, older, short, stem, view_of
+from provision.doctor.checks.typed import taken_out
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.environment_facts import Answered
 from provision.model.snapshot import Snapshot
@@ -143,7 +144,7 @@ def _finding(view: View, code: str, found: Sequence[_Bent]) -> Finding:
             *(Clue(item.file or "loader", f"{item.name}: {item.why}"[:300]) for item in found[:8]),
             *_usual(view, found),
         ),
-        (unset(variable, keep), *(_own_first(view) if ours else ())),
+        (unset(variable, keep), *(_own_first(view) if ours else ()), *_of_files(view, variable, guilty)),
         explains=_CONSEQUENCES,
         data={"variable": variable, "libraries": [item.name for item in found], "found": [item.file for item in found]},
     )
@@ -154,6 +155,12 @@ def _own_first(view: View) -> tuple[Fix, ...]:
     if view.seen.wiring == "ok" and view.snapshot.variables.get("TFGPU_NO_PRELOAD", "") not in ("", "0"):
         return (unset("TFGPU_NO_PRELOAD"),)
     return wire(view.seen, "Wire the environment, so that its own libraries are loaded first")
+
+
+def _of_files(view: View, variable: str, guilty: Collection[str]) -> Iterator[Fix]:
+    """Yield how the environment's own files stop to name a folder that is to blame."""
+    for folder in sorted(guilty):
+        yield from taken_out(view.seen, variable, folder)
 
 
 def _usual(view: View, found: Sequence[_Bent]) -> Iterator[Clue]:

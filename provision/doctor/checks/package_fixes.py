@@ -1,13 +1,14 @@
-"""What to type to install, exchange and remove packages in the environment at hand."""
+"""How packages are installed, exchanged and brought back in the environment at hand, as steps and as fixes."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
 
+from provision.doctor.checks.typed import fix, folder_of
 from provision.model.doctor import Fix
 from provision.model.environment_facts import EnvironmentFacts
 from provision.model.matrix import Matrix, Row
+from provision.model.remedy import CondaInstall, Install, Step, Wire
 from provision.model.versions import PythonVersion, TfVersion
 
 _EXTRA_SINCE = TfVersion("2.14")
@@ -16,46 +17,12 @@ _NO_EXTRA = frozenset({TfVersion("2.15.0")})
 """Releases whose extra does not resolve (matrix.yaml, fault extra-2.15.0)."""
 
 
-def python_of(seen: EnvironmentFacts) -> str:
-    """Return the environment's interpreter, quoted."""
-    return shlex.quote(str(seen.env.python) if seen.env else f"{seen.path}/bin/python")
-
-
-def folder_of(seen: EnvironmentFacts) -> str:
-    """Return the environment's folder, quoted."""
-    return shlex.quote(str(seen.env.prefix) if seen.env else seen.path)
-
-
-def install(seen: EnvironmentFacts, *requirements: str, again: bool = False, alone: bool = False) -> str:
-    """Return the command that installs requirements there: with its own pip, else with uv.
-
-    Args:
-        seen: the environment.
-        requirements: what to install.
-        again: also where that version is there already.
-        alone: without what they need.
-    """
-    wanted = " ".join(shlex.quote(item) for item in requirements)
-    flags = [*(["--no-deps"] if alone else []), *([_again(seen)] if again else [])]
-    return " ".join([_pip(seen, "install"), *flags, wanted])
-
-
-def uninstall(seen: EnvironmentFacts, names: Iterable[str]) -> str:
-    """Return the command that removes distributions."""
-    yes = ["-y"] if seen.package("pip") else []
-    return " ".join([_pip(seen, "uninstall"), *yes, *(shlex.quote(name) for name in names)])
-
-
 def exchange(seen: EnvironmentFacts, requirement: str, name: str) -> tuple[Fix, ...]:
     """Return how one package is brought to a version that fits: by the lock of ours, by conda, or by pip."""
     package = seen.package(name)
     if package is not None and package.installer == "conda":
-        command = f"conda install -p {folder_of(seen)} {shlex.quote(requirement)}"
-        return (Fix(f"Install a {name} that fits", (command,)),)
-    return (
-        *resync(seen),
-        Fix(f"Install a {name} that fits", (install(seen, requirement),)),
-    )
+        return (fix(seen, f"Install a {name} that fits", CondaInstall((requirement,), channel="")),)
+    return (*resync(seen), fix(seen, f"Install a {name} that fits", Install((requirement,))))
 
 
 def resync(seen: EnvironmentFacts) -> tuple[Fix, ...]:
@@ -65,24 +32,39 @@ def resync(seen: EnvironmentFacts) -> tuple[Fix, ...]:
     return (Fix("Bring the environment back to its lock", (f"tfgpu-provision sync {folder_of(seen)}",)),)
 
 
-def install_tensorflow(seen: EnvironmentFacts, row: Row) -> tuple[str, ...]:
+def install_tensorflow(seen: EnvironmentFacts, row: Row) -> tuple[Step, ...]:
     """Return how a release comes into an environment that has none: with CUDA, with what it needs, and visible."""
     limits = (constraint.requirement for constraint in row.constraints)
-    return (
-        install(seen, tensorflow_requirement(row.release.text), *limits),
-        f"tfgpu-provision wire {folder_of(seen)}",
-    )
+    wanted = tensorflow_requirement(row.release.text)
+    return (Install((wanted, *limits, *_libraries(seen, row, wanted))), Wire())
 
 
-def restore_tensorflow(seen: EnvironmentFacts, release: str, name: str = "tensorflow") -> tuple[str, ...]:
+def restore_tensorflow(seen: EnvironmentFacts, release: str, name: str = "tensorflow") -> tuple[Step, ...]:
     """Return how the files of a release come back where what it needs is there; that is left as it is."""
-    commands = [install(seen, f"{name}=={release}", again=True, alone=True)]
+    steps: list[Step] = [Install((f"{name}=={release}",), again=True, alone=True)]
     wanted = tensorflow_requirement(release)
-    if "[" in wanted and not any(item.name.startswith("nvidia-") for item in seen.packages):
-        commands.append(install(seen, wanted))
-    if seen.wiring or "[" not in wanted:
-        commands.append(f"tfgpu-provision wire {folder_of(seen)}")
-    return tuple(commands)
+    if "[" in wanted and not _has_wheels(seen):
+        steps.append(Install((wanted,)))
+    elif libraries := _libraries(seen, seen.row, wanted):
+        steps.append(Install(libraries))
+    if seen.wiring or "[" not in wanted or _looks_elsewhere(seen.row):
+        steps.append(Wire())
+    return tuple(steps)
+
+
+def _libraries(seen: EnvironmentFacts, row: Row | None, wanted: str) -> tuple[str, ...]:
+    """Return NVIDIA's wheels for a release that has no extra for them, nothing where the environment has some."""
+    if "[" in wanted or row is None or not row.sets or _has_wheels(seen) or seen.library_set or seen.conda:
+        return ()
+    return tuple(pin.requirement for pin in row.sets[0].pins)
+
+
+def _looks_elsewhere(row: Row | None) -> bool:
+    return row is not None and any(fault.code == "search-path" for fault in row.faults)
+
+
+def _has_wheels(seen: EnvironmentFacts) -> bool:
+    return any(item.name.startswith("nvidia-") for item in seen.packages)
 
 
 def tensorflow_requirement(release: str, *, extra: bool = True) -> str:
@@ -108,13 +90,3 @@ def create_anew(seen: EnvironmentFacts, release: str = "") -> Fix:
         "Make the environment anew; this one gives way only when the new one works",
         (f"tfgpu-provision create {folder_of(seen)}{wanted} --replace",),
     )
-
-
-def _pip(seen: EnvironmentFacts, verb: str) -> str:
-    if seen.package("pip"):
-        return f"{python_of(seen)} -m pip {verb}"
-    return f"uv pip {verb} --python {python_of(seen)}"
-
-
-def _again(seen: EnvironmentFacts) -> str:
-    return "--force-reinstall" if seen.package("pip") else "--reinstall"

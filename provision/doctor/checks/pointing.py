@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from provision.doctor.check import Check
-from provision.doctor.checks.package_fixes import install, python_of
+from provision.doctor.checks.typed import commands as typed
+from provision.doctor.checks.typed import fix, folder_of, python_of, taken_out
 from provision.doctor.checks.visible import select
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.environment_facts import EnvironmentFacts, Pointer
+from provision.model.remedy import Install, PointKernel
 from provision.model.snapshot import Snapshot
 
 _VARIABLE = "CUDA_VISIBLE_DEVICES"
@@ -42,13 +44,24 @@ def _kernels(snapshot: Snapshot) -> Iterator[Finding]:
         gone = "" if item.exists else ", which does not exist"
         name = re.sub(r"[^\w.-]", "-", _name(seen) or "tensorflow")
         register = f"{python_of(seen)} -m ipykernel install --user --name {shlex.quote(name)}"
-        commands = (register,) if seen.package("ipykernel") else (install(seen, "ipykernel"), register)
+        needed = () if seen.package("ipykernel") else (Install(("ipykernel",)),)
+        point = Fix(
+            f"Let the kernel {item.name} start this environment's Python",
+            (f"tfgpu-provision repair {folder_of(seen)} --kernels",),
+            steps=(*needed, PointKernel(item.file)),
+        )
         yield Finding(
             "jupyter_kernel_elsewhere",
             certainty,
             f"the Jupyter kernel {item.name} runs {item.python}{gone}, not {seen.env.python}",
             (Clue(item.file, f"argv: {item.python}{gone}"), Clue(str(seen.env.python), _OWN)),
-            (Fix("Register this environment's Python as a kernel and choose it in the notebook", commands),),
+            (
+                Fix(
+                    "Register this environment's Python as a kernel and choose it in the notebook",
+                    (*typed(seen, needed), register),
+                ),
+                point,
+            ),
             data={"kernel": item.file, "found": item.python, "needs": str(seen.env.python), "exists": item.exists},
         )
 
@@ -131,13 +144,18 @@ def _hidden(snapshot: Snapshot) -> Iterator[Finding]:
         if not always and not name and snapshot.variables.get(_VARIABLE) == value:
             # It is in force: said with the variable itself.
             continue
+        kernel = bool(name) and file.endswith("/kernel.json")
+        by_repair = (fix(seen, f"Let the kernel {name} see the GPU", PointKernel(file)),) if kernel else ()
         when = "at every start of Python" if always else f"for {name}" if name else "when the environment is activated"
         yield Finding(
             "visible_devices_hidden",
             Certainty.CERTAIN if always else Certainty.LIKELY,
             f"{file} sets {_VARIABLE}={value!r} {when}, which hides every GPU",
             (Clue(file, f"{_VARIABLE}={value}"),),
-            (Fix(f"Take {_VARIABLE} out of {file}", (f"grep -n {_VARIABLE} {shlex.quote(file)}",)),),
+            (
+                Fix(f"Take {_VARIABLE} out of {file}", (f"grep -n {_VARIABLE} {shlex.quote(file)}",)),
+                *(by_repair or taken_out(seen, _VARIABLE, value)),
+            ),
             data={"variable": _VARIABLE, "value": value, "file": file},
         )
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from provision.doctor.check import Check
-from provision.doctor.checks.package_fixes import python_of
 from provision.doctor.checks.requirements import violations
+from provision.doctor.checks.typed import python_of
 from provision.doctor.checks.versions import protobuf_violation
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.environment_facts import IMPORTED_MODULES, EnvironmentFacts, Package

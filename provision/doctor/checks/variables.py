@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher
 
 from provision.doctor.check import Check
 from provision.doctor.checks.presence import driver_clue
+from provision.doctor.checks.typed import taken_out
 from provision.doctor.checks.visible import variables_of
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.host import HostFacts
@@ -222,6 +224,18 @@ def _finding(name: str, value: str, summary: str, *fixes: Fix, host: HostFacts |
     return Finding(_CODE, Certainty.CERTAIN, summary, clues, fixes, data={"variable": name, "value": value})
 
 
+def _with_files(run: Callable[[Snapshot], Iterator[Finding]]) -> Callable[[Snapshot], Iterator[Finding]]:
+    """Return a check that also says where the environment itself sets the variable to what is in force."""
+
+    def found(snapshot: Snapshot) -> Iterator[Finding]:
+        for item in run(snapshot):
+            value = str(item.data["value"])
+            more = taken_out(snapshot.environment, str(item.data["variable"]), value) if value else ()
+            yield dataclasses.replace(item, fixes=(*item.fixes, *more))
+
+    return found
+
+
 CHECKS: tuple[Check, ...] = tuple(
-    Check((_CODE,), run) for run in (_growth, _jit, _mps, _small, _allocator, _order, _misspelt, _flags)
+    Check((_CODE,), _with_files(run)) for run in (_growth, _jit, _mps, _small, _allocator, _order, _misspelt, _flags)
 )

@@ -9,10 +9,13 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
 from provision.doctor.check import Check
-from provision.doctor.checks.package_fixes import exchange, install, resync, tensorflow_requirement
+from provision.doctor.checks.package_fixes import exchange, resync, tensorflow_requirement
 from provision.doctor.checks.requirements import Violation, violations, wanted_of
+from provision.doctor.checks.typed import commands as typed
+from provision.doctor.checks.typed import fix
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.environment_facts import EnvironmentFacts, Package
+from provision.model.remedy import Install
 from provision.model.snapshot import Snapshot
 from provision.model.versions import CudnnVersion, TfVersion
 
@@ -117,7 +120,7 @@ def _legacy_keras(snapshot: Snapshot) -> Iterator[Finding]:
         f"TF_USE_LEGACY_KERAS={value} asks for tf-keras {release.minor_series}; the environment has {found}",
         (Clue("variable TF_USE_LEGACY_KERAS", value), Clue(seen.distribution.folder, found)),
         (
-            Fix("Install it", (install(seen, f"tf-keras~={release.minor_series}.0"),)),
+            fix(seen, "Install it", Install((f"tf-keras~={release.minor_series}.0",))),
             Fix("Or use Keras 3", ("unset TF_USE_LEGACY_KERAS",)),
         ),
         data={"needs": f"tf-keras {release.minor_series}", "found": found},
@@ -182,12 +185,13 @@ def _framework_finding(
     found = CudnnVersion.parse(wheel.version)
     fixes = [Fix("Keep the two in environments of their own", (apart,))]
     if pin and needed and found and found.major == needed.major:
-        later = Fix(f"Install a later cuDNN {needed.major}, which serves both", (install(seen, pin, alone=True),))
+        later = fix(seen, f"Install a later cuDNN {needed.major}, which serves both", Install((pin,), alone=True))
         fixes.insert(0, later)
     if newer:
         best = max(newer, key=lambda item: item.release)
         wanted = tensorflow_requirement(best.text, extra=False)
-        fixes.append(Fix(f"Or use TensorFlow {best}, which works with cuDNN {wheel.version}", (install(seen, wanted),)))
+        older = typed(seen, (Install((wanted,)),))
+        fixes.append(Fix(f"Or use TensorFlow {best}, which works with cuDNN {wheel.version}", older))
     return Finding(
         "framework_conflict_pytorch",
         Certainty.CERTAIN,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from provision.doctor.check import Check
 from provision.doctor.checks.presence import container_of, driver_clue
+from provision.doctor.checks.typed import taken_out
 from provision.model.doctor import Certainty, Clue, Finding, Fix
 from provision.model.host import DriverState, Gpu, HostFacts
 from provision.model.snapshot import Snapshot
@@ -128,6 +129,7 @@ def _all_hidden(
         fixes.append(Fix("Name GPUs that are there", (f"export {_NAME}=0",)))
     elif mig:
         fixes.append(Fix("Name a MIG device as `nvidia-smi -L` lists it", ("nvidia-smi -L",)))
+    fixes += taken_out(snapshot.environment, _NAME, value)
     return Finding(
         _CODE,
         Certainty.CERTAIN,
@@ -155,7 +157,10 @@ def _cut(snapshot: Snapshot, host: HostFacts, value: str, chosen: Selection, gpu
         f"{_NAME}={value[:80]!r} shows {len(chosen.shown)} of {len(gpus)} GPUs: {chosen.wrong!r} is wrong "
         f"({chosen.why}), and everything from there on is ignored: {lost}"[:400],
         (Clue(f"variable {_NAME}", value[:300]), *_set_by(snapshot, value), driver_clue(host)),
-        (Fix("Name GPUs that are there", (f"export {_NAME}={','.join(dict.fromkeys(good))}",)),),
+        (
+            Fix("Name GPUs that are there", (f"export {_NAME}={','.join(dict.fromkeys(good))}",)),
+            *taken_out(snapshot.environment, _NAME, value),
+        ),
         data={"variable": _NAME, "value": value, "found": len(chosen.shown), "gpus": len(gpus)},
     )
 

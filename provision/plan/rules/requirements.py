@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from typing import TYPE_CHECKING
 
 from provision.model.facts import Certainty
 from provision.model.plan import Obstacle, Pin
 from provision.plan.finding import Findings
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 
 def conflicts(requirements: Iterable[str], pins: Iterable[Pin]) -> Findings:
@@ -22,6 +23,10 @@ def conflicts(requirements: Iterable[str], pins: Iterable[Pin]) -> Findings:
     wanted = tuple(requirements)
     if not wanted:
         return
+    # Only who asks for packages pays for reading them.
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415
+    from packaging.utils import canonicalize_name  # noqa: PLC0415
+
     ours = {canonicalize_name(Requirement(pin.requirement).name): pin for pin in pins}
     for text in wanted:
         try:

@@ -21,7 +21,7 @@ from provision.host import TIME_LIMIT
 from provision.report.doctor import doctor_document, doctor_exit_code
 from provision.system import System
 from provision.workflows import common
-from provision.workflows.doctor import doctor
+from provision.workflows.doctor import DoctorResult, doctor
 
 
 @dataclass
@@ -35,6 +35,7 @@ class Bench:
         options: further arguments of doctor: ``script``, ``log``, ``deep``.
         target: what doctor is asked about, the copy by default.
         patience: seconds that a driver is waited for.
+        seen: the last answer of `ask`, with what it was made from.
     """
 
     env: Copy
@@ -43,6 +44,7 @@ class Bench:
     options: dict[str, Any] = field(default_factory=dict)
     target: str = ""
     patience: float = TIME_LIMIT
+    seen: DoctorResult | None = None
 
     def script(self, text: str) -> None:
         """Put a program of the user's into the folder where he stands, and ask about it."""
@@ -74,7 +76,7 @@ class Bench:
             monkeypatch.setattr(common, "host_for", partial(common.host_for, limit=self.patience))
         system = System(environ=dict(self.machine.variables), root=self.machine.root)
         target = self.target or str(self.env.prefix)
-        result = doctor(system, self.machine.folder, target, **self.options)
+        result = self.seen = doctor(system, self.machine.folder, target, **self.options)
         return Answer(doctor_document(result.diagnosis, result.seconds), doctor_exit_code(result.diagnosis))
 
     def type_in(self, commands: Sequence[str]) -> None:

@@ -9,21 +9,23 @@ from pathlib import Path
 
 import pytest
 from doctor.lab.bench import Bench
-from doctor.lab.copies import ENV_LAB, Originals
+from doctor.lab.copies import ENV_LAB, MADE, Originals
 from doctor.lab.machine import Machine
 
 
 @pytest.fixture(scope="session")
-def originals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Originals]:
+def originals(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Originals]:
     """Return the originals; at the end neither they nor uv's cache may have changed."""
-    kept = os.environ.get(ENV_LAB)
-    folder = Path(kept) if kept else tmp_path_factory.mktemp("originals")
-    folder.mkdir(parents=True, exist_ok=True)
-    made = Originals(folder)
-    yield made
-    assert made.changed() == [], "the laboratory has written through a hardlink"
-    if not kept:
-        shutil.rmtree(folder)
+    config = request.config
+    if MADE not in config.stash:
+        kept = os.environ.get(ENV_LAB)
+        folder = Path(kept) if kept else tmp_path_factory.mktemp("originals")
+        folder.mkdir(parents=True, exist_ok=True)
+        config.stash[MADE] = Originals(folder)
+        if not kept:
+            config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    yield config.stash[MADE]
+    assert config.stash[MADE].changed() == [], "the laboratory has written through a hardlink"
 
 
 @pytest.fixture

@@ -30,6 +30,8 @@ _CUDA_11 = (
 )
 ENV_LAB = "TFGPU_LAB"
 """Variable: a folder in which the originals are kept between runs; without it they are made anew for each."""
+MADE: pytest.StashKey[Originals] = pytest.StashKey()
+"""Under which a run of pytest keeps its originals: every room's laboratory takes its copies from the same."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,13 @@ RECIPES: Mapping[str, Recipe] = {
     "bare-2.4.1": Recipe("3.8", f"tensorflow==2.4.1 protobuf<3.21 {_CUDA_11}"),
     "wired-2.4.1": Recipe("3.8", f"tensorflow==2.4.1 protobuf<3.21 {_CUDA_11}", wire=True),
     "created-2.10.1": Recipe(create="2.10.1"),
+    "plain-2.15.1": Recipe("3.11", "tensorflow[and-cuda]==2.15.1"),
+    "created-2.15.1": Recipe(create="2.15.1"),
     "plain-2.16.1": Recipe("3.11", "tensorflow[and-cuda]==2.16.1"),
     "wired-2.16.1": Recipe("3.11", "tensorflow[and-cuda]==2.16.1", wire=True),
     "plain-2.17.1": Recipe("3.12", "tensorflow[and-cuda]==2.17.1"),
+    "plain-2.20.0": Recipe("3.12", "tensorflow[and-cuda]==2.20.0"),
+    "created-2.20.0": Recipe(create="2.20.0"),
     "plain-2.21.0": Recipe("3.12", "tensorflow[and-cuda]==2.21.0"),
     "created-2.21.0": Recipe(create="2.21.0"),
     "cpu-2.4.1": Recipe("3.8", "tensorflow-cpu==2.4.1 protobuf<3.21"),
@@ -137,7 +143,9 @@ class Copy:
         lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
         self.replace(info / "METADATA", "\n".join([*lines, *(f"Requires-Dist: {item}" for item in requires), ""]))
         self.replace(info / "INSTALLER", "pip\n")
-        self.replace(info / "RECORD", f"{info.name}/METADATA,,\n{info.name}/RECORD,,\n")
+        self.replace(
+            info / "RECORD", "".join(f"{info.name}/{file},,\n" for file in ("INSTALLER", "METADATA", "RECORD"))
+        )
         return info
 
 
@@ -166,6 +174,10 @@ class Originals:
         """Return a fresh copy at ``place``."""
         original = self.original(name)
         link_tree(original, place, left_out=("include",))  # two thirds of the files, which nobody looks at
+        for path in original.glob("lib/python3*/site-packages/tensorflow/include/**/*.so"):  # but for these
+            target = place / path.relative_to(original)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _link(str(path), str(target))
         for path in (place / "bin").iterdir():
             _move_script(path, str(original), str(place))
         return Copy(place, original, self.touched[name])

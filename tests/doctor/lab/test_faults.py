@@ -11,6 +11,9 @@ import pytest
 from doctor.lab import faults_code, faults_libraries, faults_machine, faults_packages
 from doctor.lab.bench import Bench, Fault
 from doctor.lab.copies import SOUND
+from repair.lab.expected import surprise
+
+from provision.repair.plan import plan_repair
 
 pytestmark = [pytest.mark.e2e, pytest.mark.index]
 
@@ -41,6 +44,9 @@ def test_a_fault_is_named_first_with_its_fix(
     allowed = {fault.code, *fault.beside, *primary["explains"]}
     others = [item["code"] for item in answer.document["findings"] if item["certainty"] != "possible"]
     assert set(others) <= allowed, answer.told()
+    if bench.seen is not None and bench.seen.snapshot.environment is not None:
+        plan = plan_repair(bench.seen.diagnosis, bench.seen.snapshot)
+        assert surprise(fault.name, fault.code, plan) == "", answer.told()
     commands = primary["fixes"][0]["commands"]
     slow = any(words in item for item in commands for words in SLOW)
     if fault.cured and (not slow or fault.name in TYPED_ALL_THE_SAME):

@@ -1,0 +1,57 @@
+"""What audit reads of wheels, against downloading them.
+
+    python benchmarks/audit.py [RELEASE ...]
+
+Needs the package index. Targets for each release: tags, build info and metadata from at most 0.5 % of the wheel's
+bytes, SONAMEs of the gate and search path from at most 12 %; over all of them at most 5 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from provision.audit.cache import Cache
+from provision.audit.reader import Reader
+from provision.audit.wheel import PLAIN, wheel_facts
+
+RELEASES = ("2.4.1", "2.10.1", "2.14.1", "2.15.1", "2.16.2", "2.17.1", "2.18.1", "2.19.1", "2.20.0", "2.21.0")
+TEXTS, PLAINLY, ALL = 0.5, 12.0, 5.0
+
+
+def measure(release: str, sections: tuple[str, ...]) -> tuple[int, int, float]:
+    """Return bytes read, bytes of the wheel and seconds, from an empty cache."""
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, Reader(cache=Cache(Path(folder))) as reader:
+        facts = wheel_facts(reader, reader.locate(f"tensorflow=={release}"), sections)
+        if "framework" in sections and (facts.framework is None or facts.framework.gate is None):
+            print(f"missed: the gate of {release} was not read: {facts.unread}")
+        return facts.cost.bytes_read, facts.artifact.size, time.monotonic() - start
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("releases", nargs="*", default=RELEASES)
+    missed = []
+    read = whole = 0
+    print(f"{'release':<24}{'texts %':>9}{'plain %':>9}{'plain MiB':>11}{'wheel MiB':>11}{'seconds':>9}")
+    for release in parser.parse_args().releases:
+        texts, size, _ = measure(release, ("metadata",))
+        plain, _, seconds = measure(release, PLAIN)
+        read, whole = read + plain, whole + size
+        shares = 100 * texts / size, 100 * plain / size
+        print(
+            f"{release:<24}{shares[0]:>9.3f}{shares[1]:>9.2f}{plain / 2**20:>11.1f}{size / 2**20:>11.1f}{seconds:>9.1f}"
+        )
+        missed += [f"texts of {release}"] * (shares[0] > TEXTS) + [f"gate of {release}"] * (shares[1] > PLAINLY)
+    print(f"{'together':<24}{'':>9}{100 * read / whole:>9.2f}{read / 2**20:>11.1f}{whole / 2**20:>11.1f}")
+    missed += ["all together"] * (100 * read / whole > ALL)
+    for name in missed:
+        print(f"missed: {name}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

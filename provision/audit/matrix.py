@@ -1,0 +1,158 @@
+"""The whole matrix held against the wheels: read what its rows and sets name, then judge every claim."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from provision.audit.claims import Read, row_claims
+from provision.audit.demand_claims import asked_of_index, demand_claims
+from provision.audit.demands import applies, meeting
+from provision.audit.index import Found, Located
+from provision.audit.reader import Reader
+from provision.audit.set_claims import served_claims, set_claims
+from provision.audit.table_claims import table_claims
+from provision.audit.wheel import PLAIN, wheel_facts
+from provision.errors import ProvisionError
+from provision.model.artifact import Cost, Release
+from provision.model.audit import Claim, MatrixAudit
+from provision.model.matrix import LibrarySet, Matrix, Row
+from provision.model.wheel import WheelFacts
+
+_AT_ONCE = 4
+Tell = Callable[[str], None]
+"""Told the requirement whose wheel was just read."""
+
+
+def _nobody(_: str) -> None:
+    pass
+
+
+def audit_matrix(reader: Reader, matrix: Matrix, rows: Sequence[Row], tell: Tell = _nobody) -> MatrixAudit:
+    """Return every claim of some rows and of the sets that serve them, each with a verdict.
+
+    What no wheel decides at all (drivers, GPUs) is added where every row was asked for. A wheel that cannot be read
+    leaves its claims unread; an index that cannot, raises.
+
+    Args:
+        reader: session and cache.
+        matrix: the whole of it.
+        rows: of it, those that are wanted.
+        tell: told what was read.
+
+    Raises:
+        ToolFailedError: code ``index-not-readable``.
+    """
+    start = time.monotonic()
+    shelf = _Shelf(reader, tell)
+    sets = {item.ident: item for row in rows for item in (*row.sets, *row.conda_sets)}
+    shelf.ask_releases(dict.fromkeys([*_own(rows), *_pins(sets.values())]))
+    shelf.read({row.requirement: row.wheel for row in rows}, PLAIN)
+    shelf.read(dict.fromkeys(_pins(sets.values()), ""), ("names",))
+    shelf.ask_index(_questions(rows, shelf.wheels))
+    read = Read(shelf.wheels, shelf.releases, shelf.answers, shelf.unread)
+    claims: list[Claim] = []
+    for row in rows:
+        claims += (*row_claims(row, read), *served_claims(row, read), *demand_claims(row, read))
+    for library_set in sets.values():
+        claims += set_claims(library_set, read)
+    if len(rows) == len(matrix.rows):
+        claims += table_claims(matrix)
+    cost = Cost.total(facts.cost for facts in shelf.wheels.values())
+    return MatrixAudit(
+        rows=tuple(row.requirement for row in rows),
+        claims=tuple(claims),
+        cost=Cost(cost.bytes_read, cost.requests, time.monotonic() - start, cost.cached),
+        wheel_bytes=sum(facts.artifact.size for facts in shelf.wheels.values()),
+    )
+
+
+def _own(rows: Iterable[Row]) -> list[str]:
+    return [row.requirement for row in rows]
+
+
+def _pins(sets: Iterable[LibrarySet]) -> list[str]:
+    return list(dict.fromkeys(pin.requirement for item in sets for pin in item.pins))
+
+
+def _questions(rows: Iterable[Row], wheels: Mapping[str, WheelFacts]) -> Iterable[tuple[str, str]]:
+    found = ((row, wheels.get(row.requirement)) for row in rows)
+    return dict.fromkeys(
+        item for row, facts in found for item in asked_of_index(row, facts.metadata if facts else None)
+    )
+
+
+@dataclass
+class _Shelf:
+    """What was read so far."""
+
+    reader: Reader
+    tell: Tell
+    wheels: dict[str, WheelFacts] = field(default_factory=dict)
+    releases: dict[str, Release | None] = field(default_factory=dict)
+    answers: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
+    _found: dict[str, Found] = field(default_factory=dict)
+
+    def ask_releases(self, requirements: Iterable[str]) -> None:
+        """Learn which wheels each release has."""
+        wanted = list(requirements)
+        self._list(_name(item) for item in wanted)
+        for requirement in wanted:
+            version = Version(requirement.partition("==")[2])
+            known = self.reader.versions(_name(requirement))
+            found = known.get(version)
+            self.releases[requirement] = found.release if found else None
+            if found:
+                self._found[requirement] = found
+
+    def _list(self, names: Iterable[str]) -> None:
+        """Have the index asked for several distributions at a time; raises what it raises."""
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="audit-index") as pool:
+            list(pool.map(self.reader.versions, dict.fromkeys(names)))
+
+    def read(self, wanted: Mapping[str, str], sections: Collection[str]) -> None:
+        """Read the wheels of requirements, by file name or, without one, the best one; a few at a time."""
+        located: dict[str, Located] = {}
+        for requirement, filename in wanted.items():
+            found = self._found.get(requirement)
+            place = (found.named(filename) if filename else found.best()) if found else None
+            if place is None:
+                self.unread[requirement] = "the index has no such wheel"
+            else:
+                located[requirement] = place
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="audit-wheel") as pool:
+            results = pool.map(lambda place: self._one(place, sections), located.values())
+            for requirement, facts in zip(located, results, strict=True):
+                if isinstance(facts, str):
+                    self.unread[requirement] = facts
+                else:
+                    self.wheels[requirement] = facts
+                self.tell(requirement)
+
+    def _one(self, place: Located, sections: Collection[str]) -> WheelFacts | str:
+        """Return the facts of a wheel, or why they could not be read."""
+        try:
+            return wheel_facts(self.reader, place, sections)
+        except ProvisionError as error:
+            return f"{error.what}{f' ({error.why[0]})' if error.why else ''}"
+
+    def ask_index(self, questions: Iterable[tuple[str, str]]) -> None:
+        """Learn whether a wheel meets each requirement on a Python series; empty where its marker leaves it out."""
+        asked = {(text, python): applies(text, python) for text, python in questions}
+        self._list(str(canonicalize_name(demand.name)) for demand in asked.values() if demand)
+        for question, demand in asked.items():
+            self.answers[question] = ""
+            if demand:
+                known = self.reader.versions(str(canonicalize_name(demand.name)))
+                releases = {version: found.release for version, found in known.items()}
+                self.answers[question] = meeting(demand, question[1], releases)
+
+
+def _name(requirement: str) -> str:
+    return str(canonicalize_name(requirement.partition("==")[0]))

@@ -1,0 +1,165 @@
+"""Kill -9 over a repair of a real environment that does a bit of everything: afterwards it is repaired, or as before.
+
+``TFGPU_EVERY_ROW=1`` kills at a hundred moments.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from doctor.lab.test_faults import BY_NAME
+from repair.lab.workshop import Workshop, differences, told
+
+from provision.model.level import Level
+from provision.model.repair import EntryState, RepairOutcome
+from provision.repair.journal import read_history, unfinished
+
+pytestmark = [pytest.mark.e2e, pytest.mark.index]
+
+RELEASE = "created-2.10.1"
+FAULTS = ("two-distributions", "protobuf-4", "no-cudnn-cu11", "links-gone", "visible-by-activation")
+"""Distributions taken away, exchanged and added; links made, a start script and the record rewritten."""
+MOMENTS = 100 if os.environ.get("TFGPU_EVERY_ROW") else 3
+QUICKLY = ("--yes", "--level", "gate")
+"""Without importing TensorFlow each time."""
+
+KILLED = """\
+import os, signal, sys
+from provision.repair import settle
+from provision.cli.main import main
+left = int(sys.argv.pop(1))
+def counted(step):
+    def run(*words):
+        global left
+        for half in (0, 1):
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if not half:
+                said = step(*words)
+        return said
+    return run
+for name in ("_clear", "_make", "_close", "_take_away", "_secure"):
+    setattr(settle.Settling, name, counted(getattr(settle.Settling, name)))
+main()
+"""
+"""Our command line, which kills itself at a step of bringing paths into place or back, or right after one."""
+
+
+def broken(workshop: Callable[[str], Workshop]) -> Workshop:
+    shop = workshop(RELEASE)
+    for name in FAULTS:
+        BY_NAME[name].inject(shop.bench)
+    del shop.bench.machine.variables["CUDA_VISIBLE_DEVICES"]
+    (shop.bench.env.site / "~rotobuf").mkdir()
+    return shop
+
+
+def start(shop: Workshop, *words: str, killed: int | None = None) -> subprocess.Popen[bytes]:
+    main = ["-m", "provision"] if killed is None else ["-c", KILLED, str(killed)]
+    argv = [sys.executable, *main, "repair", *words, str(shop.prefix)]
+    return subprocess.Popen(
+        argv, env=shop.bench.machine.variables, cwd=shop.bench.machine.folder, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a command and what it has started."""
+    for line in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        os.kill(int(line), signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def journal_of(shop: Workshop) -> str:
+    """Return everything that journals of this environment say."""
+    return "".join(path.read_text() for path in shop.prefix.glob(".tfgpu/repairs/*/journal"))
+
+
+def settled(shop: Workshop, before: Path, after: Path, how: str) -> str:
+    """Bring what a kill has left to an end, in one of three ways; return which of the two ends it is."""
+    cut = unfinished(shop.prefix)
+    if how == "repair" or cut is None:
+        result = shop.repair(level=Level.GATE)
+        assert result.outcome in (RepairOutcome.REPAIRED, RepairOutcome.SOUND), told(result)
+        assert cut is None or result.remarks, told(result)
+    else:
+        done = shop.command("repair", f"--{how}", "--level", "gate", str(shop.prefix))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert (differences(before, shop.prefix) == []) is (how == "undo")
+    assert unfinished(shop.prefix) is None
+    wrong = differences(after, shop.prefix) if how != "undo" or cut is None else []
+    assert wrong == []
+    last = read_history(shop.prefix)[0]
+    if last.state is EntryState.DONE:
+        assert shop.undo().outcome is RepairOutcome.UNDONE
+    assert differences(before, shop.prefix) == []
+    return how
+
+
+@pytest.fixture
+def shop(workshop: Callable[[str], Workshop]) -> Workshop:
+    return broken(workshop)
+
+
+def test_a_kill_at_any_moment_leaves_the_environment_repaired_or_as_it_was(shop: Workshop) -> None:
+    before = shop.keep()
+    begin = time.monotonic()
+    result = shop.repair(level=Level.GATE)
+    whole = time.monotonic() - begin
+    assert result.outcome is RepairOutcome.REPAIRED, told(result)
+    assert {type(step).__name__ for step in result.plan.steps} >= {"Install", "Uninstall", "Wire", "Unset"}
+    after = shop.keep("after")
+    steps = 3 * len(result.patch.changes)
+    assert shop.undo().outcome is RepairOutcome.UNDONE
+    assert differences(before, shop.prefix) == []
+    chance = random.Random(1121)  # noqa: S311 - the same moments each time
+    ways = ("undo", "resume", "repair")
+
+    for number in range(MOMENTS):
+        if number % 2:
+            process = start(shop, *QUICKLY, killed=chance.randrange(steps))
+            process.wait(timeout=300)
+            assert process.returncode in (0, -signal.SIGKILL)
+        else:
+            process = start(shop, *QUICKLY)
+            time.sleep(whole * chance.random())
+            kill(process)
+        settled(shop, before, after, ways[number % 3])
+
+    for state in ("applying", "applied", "done"):  # at each state of the journal, as soon as it is there
+        earlier = journal_of(shop).count(f'"{state}"')
+        process = start(shop, *QUICKLY)
+        while journal_of(shop).count(f'"{state}"') == earlier and process.poll() is None:
+            time.sleep(0.001)
+        kill(process)
+        settled(shop, before, after, "resume")
+
+
+def test_a_kill_while_it_is_walked_back_is_walked_back_or_finished(shop: Workshop) -> None:
+    before = shop.keep()
+    shop.repair(level=Level.GATE)
+    after = shop.keep("after")
+    chance = random.Random(2111)  # noqa: S311 - the same moments each time
+    for number in range(MOMENTS // 2):
+        patch = read_history(shop.prefix)[0].patch
+        process = start(shop, "--undo", killed=chance.randrange(3 * len(patch.changes)))
+        process.wait(timeout=300)
+        if number % 2:
+            assert shop.undo().outcome in (RepairOutcome.UNDONE, RepairOutcome.REFUSED)
+            assert differences(before, shop.prefix) == []
+            shop.repair(level=Level.GATE)
+        elif unfinished(shop.prefix) is not None:
+            assert shop.command("repair", "--resume", "--level", "gate", str(shop.prefix)).returncode == 0
+        else:
+            shop.repair(level=Level.GATE)
+        assert differences(after, shop.prefix) == []
