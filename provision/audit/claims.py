@@ -13,7 +13,7 @@ from provision.model.artifact import Artifact, Release
 from provision.model.audit import Claim
 from provision.model.matrix import Row
 from provision.model.versions import CudaVersion, CudnnVersion, GlibcVersion
-from provision.model.wheel import FrameworkFacts, MetadataFacts, WheelFacts
+from provision.model.wheel import FrameworkFacts, MetadataFacts, SymbolFacts, WheelFacts
 
 _NVIDIA = "nvidia/"
 
@@ -27,12 +27,14 @@ class Read:
         releases: requirement to every wheel that the index has of that version; None where it has none.
         answers: requirement and Python series to the file name of a wheel that meets it there, None where none does.
         unread: requirement to why its wheel was not read.
+        symbols: requirement of a row and name of a set to how the set covers the names that the row looks up.
     """
 
     wheels: Mapping[str, WheelFacts] = field(default_factory=dict)
     releases: Mapping[str, Release | None] = field(default_factory=dict)
     answers: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
     unread: Mapping[str, str] = field(default_factory=dict)
+    symbols: Mapping[tuple[str, str], SymbolFacts] = field(default_factory=dict)
 
 
 def row_claims(row: Row, read: Read) -> tuple[Claim, ...]:

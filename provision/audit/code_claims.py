@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from provision.audit.verdicts import Judge
 from provision.model.audit import Claim
@@ -20,7 +20,8 @@ def code_claims(judge: Judge, row: Row, facts: WheelFacts | None) -> Iterator[Cl
     PTX); modules and their PTX versions are in the fatbins alone.
     """
     if facts is not None and facts.code is not None:
-        yield from held_code(judge, row.sass, row.ptx, facts.code)
+        beside = {module.target for module in row.ptx_modules}
+        yield from held_code(judge, row.sass, row.ptx, facts.code, beside=beside)
         yield from _modules(judge, row.ptx_modules, facts.code)
         return
     said = ((facts.metadata.build_info if facts and facts.metadata else None) or {}).get(_KEY, "").split()
@@ -40,43 +41,61 @@ def code_claims(judge: Judge, row: Row, facts: WheelFacts | None) -> Iterator[Cl
 
 def held_code(
     judge: Judge,
-    sass: Iterable[ComputeCapability],
-    ptx: Iterable[ComputeCapability],
+    sass: Sequence[ComputeCapability],
+    ptx: Sequence[ComputeCapability],
     code: Iterable[CodeFacts],
     *,
+    beside: Collection[str] = (),
     wheel: str = "",
 ) -> Iterator[Claim]:
-    """Yield two claims, machine code and PTX, against all the libraries of a wheel taken together."""
+    """Yield two claims, machine code and PTX, against all the libraries of a wheel taken together.
+
+    Args:
+        judge: of the row or set.
+        sass: claimed.
+        ptx: claimed.
+        code: what was read.
+        beside: targets of PTX that other claims name, so that ``ptx`` may leave them out.
+        wheel: file name, where it is not that of the judge.
+    """
     libraries = tuple(code)
-    for kind, claimed, counts in (
-        ("sass", sass, (count for library in libraries for count in library.sass)),
-        ("ptx", ptx, (count for library in libraries for count in library.ptx)),
+    # Machine code for 9.0a runs on 9.0; PTX for 9.0a is claimed by module, and is none for later GPUs.
+    machine = {count.target.rstrip("af") for library in libraries for count in library.sass}
+    general = {count.target for library in libraries for count in library.ptx if count.target[-1].isdigit()}
+    named = {item.text for item in ptx}
+    for kind, claimed, found, agrees in (
+        ("sass", sass, machine, {item.text for item in sass} == machine),
+        ("ptx", ptx, general, named <= general <= named | set(beside)),
     ):
-        # What is specific to an architecture (9.0a) is claimed by module, and is no PTX for later GPUs.
-        found = {count.target for count in counts if count.target[-1].isdigit()}
-        agrees = {item.text for item in claimed} == found
         yield judge.hold(kind, _words(claimed), " ".join(sorted(found, key=float)), agrees=agrees, wheel=wheel)
 
 
 def _modules(judge: Judge, claimed: Iterable[PtxModules], code: Iterable[CodeFacts]) -> Iterator[Claim]:
     found = _summed(count for library in code for count in library.ptx)
     for module in claimed:
-        counts = {isa: count for (target, isa), count in found.items() if target == module.target}
-        number = counts.get(module.isa.text)
-        words = ", ".join(f"{module.target} in PTX {isa}: {count}" for isa, count in sorted(counts.items()))
-        agrees = number is not None and module.count in {None, number}
+        same = {isa: number for (target, isa), (number, _) in found.items() if target == module.target}
+        number, native = found.get((module.target, module.isa.text), (0, frozenset()))
+        words = ", ".join(f"{module.target} in PTX {isa}: {count}" for isa, count in sorted(same.items()))
+        stated = None if module.native is None else {item.text for item in module.native}
+        agrees = bool(number) and module.count in {None, number} and stated in (None, native)
+        if number and stated not in (None, native):
+            words += f", beside machine code for {' '.join(sorted(native, key=float)) or 'none'}"
         yield judge.hold("modules", _module(module), words or f"no PTX for {module.target}", agrees=agrees)
 
 
-def _summed(counts: Iterable[CodeCount]) -> Mapping[tuple[str, str], int]:
-    found: dict[tuple[str, str], int] = {}
+def _summed(counts: Iterable[CodeCount]) -> Mapping[tuple[str, str], tuple[int, frozenset[str]]]:
+    """Return target and PTX version to how many modules there are, and the machine code that is beside all of them."""
+    found: dict[tuple[str, str], tuple[int, frozenset[str]]] = {}
     for count in counts:
-        found[count.target, count.isa] = found.get((count.target, count.isa), 0) + count.count
+        native = frozenset(item.rstrip("af") for item in count.native)
+        number, common = found.get((count.target, count.isa), (0, native))
+        found[count.target, count.isa] = number + count.count, common & native
     return found
 
 
 def _module(module: PtxModules) -> str:
-    return f"{module.target} in PTX {module.isa}" + (f": {module.count}" if module.count is not None else "")
+    words = f"{module.target} in PTX {module.isa}" + (f": {module.count}" if module.count is not None else "")
+    return words if module.native is None else f"{words}, beside machine code for {_words(module.native)}"
 
 
 def _words(capabilities: Iterable[ComputeCapability]) -> str:

@@ -14,15 +14,6 @@ from provision.model.artifact import Cost
 from provision.model.wheel import WheelFacts
 
 
-def with_code(reader: Reader, facts: WheelFacts, located: Located) -> WheelFacts:
-    """Return the facts of a wheel with the GPU code in all its libraries. Raises as `read_code`."""
-    start = time.monotonic()
-    wheel = OpenWheel(reader, located)
-    code = wheel.code()
-    cost = wheel.cost(time.monotonic() - start)
-    return dataclasses.replace(facts, artifact=wheel.artifact, code=code.libraries, cost=Cost.total((facts.cost, cost)))
-
-
 def with_symbols(reader: Reader, facts: WheelFacts, located: Located, beside: Iterable[Located]) -> WheelFacts:
     """Return the facts of a wheel of TensorFlow with its symbol cover.
 

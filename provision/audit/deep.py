@@ -19,15 +19,15 @@ from provision.audit.directory import hostile, shown
 from provision.audit.dynamic import read_exports
 from provision.audit.fatbin import FatbinScan, Found, Piece, TooMuchCodeError
 from provision.audit.metadata import installed
+from provision.audit.section import SectionScan
 from provision.audit.symbols import FAMILIES, NameScan, TooManyNamesError
-from provision.audit.tail import Ends
 from provision.audit.without_kernels import write_without_kernels
 from provision.model.wheel import CodeCount, CodeFacts
 
 _LIBRARY = re.compile(r"\.so(\.\d+)*\Z")
 _GIVES = re.compile(r"/lib(cublas|cublasLt|cudnn|cufft|cupti|curand|cusolver|cusparse)\.so\.[\d.]+\Z")
 """The libraries that TensorFlow opens by name; what stands behind them (``libcudnn_ops.so.9``) it does not."""
-_LINKED = "__nv_relfatbin"
+_LINKED = b"__nv_relfatbin"
 """Section of the code that separate compilation links; the result of that stands in ``.nv_fatbin``."""
 _AT_ONCE = 2
 _MOST_BYTES = 16 << 30
@@ -92,12 +92,12 @@ def scan_library(pieces: Iterable[bytes], size: int, path: str) -> tuple[CodeFac
         TooMuchCodeError: more than any library has.
         TooManyNamesError: likewise.
     """
-    code, names, ends = FatbinScan(size), NameScan(), Ends()
+    code, names, linked = FatbinScan(size), NameScan(), SectionScan(_LINKED)
     for piece in pieces:
         code.feed(piece)
         names.feed(piece)
-        ends.feed(piece)
-    return code_facts(path, code.found(), ends.sections().get(_LINKED, (0, 0))), names.names
+        linked.feed(piece)
+    return code_facts(path, code.found(), linked.extent()), names.names
 
 
 def code_facts(path: str, found: Found, linked: tuple[int, int]) -> CodeFacts:

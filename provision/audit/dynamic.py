@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -22,7 +23,16 @@ _MOST_SEGMENTS = 4096
 _MOST_TAGS = 10_000
 _MOST_VERSIONS = 10_000
 _MOST_SYMBOLS = 200_000
-_DAMAGED = (ELFError, ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError, OverflowError)
+_DAMAGED = (
+    ELFError,
+    struct.error,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    AssertionError,
+    ArithmeticError,
+)
 """How the parser fails on a damaged file; each means the same to us."""
 
 

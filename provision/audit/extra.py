@@ -22,7 +22,7 @@ _AT_ONCE = 4
 
 
 def chosen(
-    reader: Reader, requirements: Iterable[str], *, python: str
+    reader: Reader, requirements: Iterable[str], *, python: str, newest_first: bool = True
 ) -> tuple[tuple[Located, ...], tuple[Unread, ...]]:
     """Return the newest wheel that meets each requirement, and those that nothing meets.
 
@@ -33,6 +33,7 @@ def chosen(
         reader: session and cache.
         requirements: as METADATA has them.
         python: series for which wheels are taken, and against which markers are held.
+        newest_first: False for the oldest wheel that meets each requirement.
 
     Raises:
         ToolFailedError: the index cannot be read.
@@ -48,7 +49,7 @@ def chosen(
             continue
         if demand.marker and not demand.marker.evaluate(environment):
             continue
-        located = newest(reader, demand, python=python)
+        located = newest(reader, demand, python=python, newest_first=newest_first)
         if located is None:
             missing.append(Unread(text, "the index has no wheel that meets it"))
         else:
@@ -56,10 +57,10 @@ def chosen(
     return tuple(found), tuple(missing)
 
 
-def newest(reader: Reader, demand: Requirement, *, python: str) -> Located | None:
-    """Return the newest wheel for Linux and a Python series that meets a requirement, None where none does."""
+def newest(reader: Reader, demand: Requirement, *, python: str, newest_first: bool = True) -> Located | None:
+    """Return the newest (or oldest) wheel for Linux and a Python that meets a requirement, None where none does."""
     known = reader.versions(str(canonicalize_name(demand.name)))
-    for version in sorted(demand.specifier.filter(known), reverse=True):
+    for version in sorted(demand.specifier.filter(known), reverse=newest_first):
         best = known[version].best(python)
         if best is not None and not best.artifact.yanked:
             return best

@@ -166,9 +166,10 @@ class FatbinScan:
             if kind == SASS:
                 suffix = suffix or _suffix_of_elf(beginning)
             else:
+                # The driver compiles by the text: builds of 2.5 to 2.8 have PTX for 7.5 under headers that say 8.0.
                 target, version = _TARGET.search(beginning), _VERSION.search(beginning)
                 isa = version[1].decode() if version else isa
-                suffix = target[2].decode() if target and int(target[1]) == architecture else suffix
+                architecture, suffix = (int(target[1]), target[2].decode()) if target else (architecture, suffix)
         key = (architecture, suffix, isa if kind == PTX else "")
         if key not in self._known:
             if len(self._known) >= _MOST_TARGETS:

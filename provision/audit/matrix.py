@@ -9,22 +9,25 @@ from dataclasses import dataclass, field
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from pydantic import TypeAdapter, ValidationError
 
 from provision.audit.claims import Read, row_claims
+from provision.audit.cover import with_symbols
 from provision.audit.demand_claims import asked_of_index, demand_claims
 from provision.audit.demands import applies, meeting
 from provision.audit.index import Found, Located
 from provision.audit.reader import Reader
-from provision.audit.set_claims import served_claims, set_claims
+from provision.audit.set_claims import MEASURED, served_claims, set_claims
 from provision.audit.table_claims import table_claims
 from provision.audit.wheel import PLAIN, wheel_facts
 from provision.errors import ProvisionError
 from provision.model.artifact import Cost, Release
 from provision.model.audit import Claim, MatrixAudit
 from provision.model.matrix import LibrarySet, Matrix, Row
-from provision.model.wheel import WheelFacts
+from provision.model.wheel import SymbolFacts, WheelFacts
 
 _AT_ONCE = 4
+_ANSWERS = "answers-"
 Tell = Callable[[str], None]
 """Told the requirement whose wheel was just read."""
 
@@ -33,7 +36,9 @@ def _nobody(_: str) -> None:
     pass
 
 
-def audit_matrix(reader: Reader, matrix: Matrix, rows: Sequence[Row], tell: Tell = _nobody) -> MatrixAudit:
+def audit_matrix(
+    reader: Reader, matrix: Matrix, rows: Sequence[Row], tell: Tell = _nobody, *, deep: bool = False
+) -> MatrixAudit:
     """Return every claim of some rows and of the sets that serve them, each with a verdict.
 
     What no wheel decides at all (drivers, GPUs) is added where every row was asked for. A wheel that cannot be read
@@ -44,6 +49,7 @@ def audit_matrix(reader: Reader, matrix: Matrix, rows: Sequence[Row], tell: Tell
         matrix: the whole of it.
         rows: of it, those that are wanted.
         tell: told what was read.
+        deep: whether GPU code is read too: every library, whole.
 
     Raises:
         ToolFailedError: code ``index-not-readable``.
@@ -52,10 +58,15 @@ def audit_matrix(reader: Reader, matrix: Matrix, rows: Sequence[Row], tell: Tell
     shelf = _Shelf(reader, tell)
     sets = {item.ident: item for row in rows for item in (*row.sets, *row.conda_sets)}
     shelf.ask_releases(dict.fromkeys([*_own(rows), *_pins(sets.values())]))
-    shelf.read({row.requirement: row.wheel for row in rows}, PLAIN)
-    shelf.read(dict.fromkeys(_pins(sets.values()), ""), ("names",))
+    pins = _pins(sets.values())
+    code = ("code",) if deep else ()
+    shelf.read({row.requirement: row.wheel for row in rows}, (*PLAIN, *code))
+    shelf.read({pin: "" for pin in pins if pin.startswith(MEASURED)}, ("names", *code))
+    shelf.read({pin: "" for pin in pins if not pin.startswith(MEASURED)}, ("names",))
     shelf.ask_index(_questions(rows, shelf.wheels))
-    read = Read(shelf.wheels, shelf.releases, shelf.answers, shelf.unread)
+    if deep:
+        shelf.read_symbols(rows)
+    read = Read(shelf.wheels, shelf.releases, shelf.answers, shelf.unread, shelf.symbols)
     claims: list[Claim] = []
     for row in rows:
         claims += (*row_claims(row, read), *served_claims(row, read), *demand_claims(row, read))
@@ -97,6 +108,8 @@ class _Shelf:
     releases: dict[str, Release | None] = field(default_factory=dict)
     answers: dict[tuple[str, str], str | None] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
+    symbols: dict[tuple[str, str], SymbolFacts] = field(default_factory=dict)
+    _located: dict[str, Located] = field(default_factory=dict)
     _found: dict[str, Found] = field(default_factory=dict)
 
     def ask_releases(self, requirements: Iterable[str]) -> None:
@@ -126,6 +139,7 @@ class _Shelf:
                 self.unread[requirement] = "the index has no such wheel"
             else:
                 located[requirement] = place
+        self._located |= located
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="audit-wheel") as pool:
             results = pool.map(lambda place: self._one(place, sections), located.values())
             for requirement, facts in zip(located, results, strict=True):
@@ -142,16 +156,53 @@ class _Shelf:
         except ProvisionError as error:
             return f"{error.what}{f' ({error.why[0]})' if error.why else ''}"
 
+    def read_symbols(self, rows: Iterable[Row]) -> None:
+        """Hold the names that each release looks up against the libraries of its sets, where all were read."""
+        for row in rows:
+            facts = self.wheels.get(row.requirement)
+            for library_set in row.sets if facts else ():
+                pins = [pin.requirement for pin in library_set.pins]
+                if facts is None or not set(pins) <= self.wheels.keys():
+                    continue
+                beside = [self._located[pin] for pin in pins]
+                try:
+                    facts = with_symbols(self.reader, facts, self._located[row.requirement], beside)
+                except ProvisionError as error:
+                    self.tell(f"{library_set.ident}: {error.what}")
+                    continue
+                if facts.symbols is not None:
+                    self.symbols[row.requirement, library_set.ident] = facts.symbols
+            if facts:
+                self.wheels[row.requirement] = facts
+
     def ask_index(self, questions: Iterable[tuple[str, str]]) -> None:
         """Learn whether a wheel meets each requirement on a Python series; empty where its marker leaves it out."""
-        asked = {(text, python): applies(text, python) for text, python in questions}
-        self._list(str(canonicalize_name(demand.name)) for demand in asked.values() if demand)
-        for question, demand in asked.items():
-            self.answers[question] = ""
+        asked = tuple(questions)
+        known = {(text, python): answer for text, python, answer in self._kept_answers()}
+        if not known.keys() >= set(asked):
+            known = self._answered(asked)
+            self.reader.remember(_ANSWERS, [[*question, answer] for question, answer in known.items()])
+        self.answers = {question: known[question] for question in asked}
+
+    def _kept_answers(self) -> Iterable[tuple[str, str, str | None]]:
+        """What was asked within the last hour: the lists that it was worked out of are long."""
+        kept = self.reader.recall(_ANSWERS)
+        try:
+            return TypeAdapter(tuple[tuple[str, str, str | None], ...]).validate_python(kept or ())
+        except ValidationError:
+            return ()
+
+    def _answered(self, asked: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str | None]:
+        demands = {(text, python): applies(text, python) for text, python in asked}
+        self._list(str(canonicalize_name(demand.name)) for demand in demands.values() if demand)
+        found: dict[tuple[str, str], str | None] = {}
+        for question, demand in demands.items():
+            found[question] = ""
             if demand:
                 known = self.reader.versions(str(canonicalize_name(demand.name)))
-                releases = {version: found.release for version, found in known.items()}
-                self.answers[question] = meeting(demand, question[1], releases)
+                releases = {version: item.release for version, item in known.items()}
+                found[question] = meeting(demand, question[1], releases)
+        return found
 
 
 def _name(requirement: str) -> str:

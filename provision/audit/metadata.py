@@ -6,13 +6,13 @@ import ast
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 from packaging.markers import InvalidMarker, Marker
 from packaging.metadata import parse_email
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from provision.audit.archive import Archive
 from provision.audit.directory import hostile
 from provision.model.wheel import MetadataFacts, NameFacts
 
@@ -25,12 +25,27 @@ _EXTRA = r"""extra\s*==\s*["']([^"']+)["']"""
 _EXTRAS = tuple(map(re.compile, (rf"\s+and\s+{_EXTRA}\Z", rf"\A{_EXTRA}\s+and\s+", rf"\A{_EXTRA}\Z")))
 
 
+class Members(Protocol):
+    """The files of a wheel: packed (`provision.audit.archive`), or installed (`provision.audit.installed`)."""
+
+    @property
+    def filename(self) -> str:
+        """What it is called in messages."""
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Path to size, as RECORD has them."""
+
+    def read(self, path: str, limit: int = ...) -> bytes | None:
+        """Return a small file, None where there is none."""
+
+
 def installed(path: str) -> str:
     """Return where a member lies below site-packages; ``X.data/purelib`` is put there too (PEP 427)."""
     return _DATA.sub("", path, count=1) if _DATA.match(path) else path
 
 
-def read_names(archive: Archive) -> NameFacts:
+def read_names(archive: Members) -> NameFacts:
     """Return what RECORD names: shared libraries, ptxas, libdevice.
 
     RECORD is read instead of the archive's directory, which is several times as long; every member that is read is
@@ -54,7 +69,7 @@ def read_names(archive: Archive) -> NameFacts:
     )
 
 
-def read_metadata(archive: Archive) -> MetadataFacts:
+def read_metadata(archive: Members) -> MetadataFacts:
     """Return what METADATA, WHEEL and, where there is one, build_info.py say.
 
     Raises:
@@ -111,7 +126,7 @@ def _without_extra(marker: str) -> tuple[str, Marker | None]:
     return (named[1], Marker(marker)) if named else ("", None)
 
 
-def _build_info(archive: Archive) -> Mapping[str, str] | None:
+def _build_info(archive: Members) -> Mapping[str, str] | None:
     known = next((path for path in archive.sizes if installed(path) in _BUILD_INFO), None)
     data = archive.read(known, _SOURCE_LIMIT) if known else None
     if data is None:

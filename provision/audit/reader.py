@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from packaging.version import Version
 from pydantic import TypeAdapter, ValidationError
@@ -81,6 +82,17 @@ class Reader:
         for artifact in known:
             wheels.setdefault(Version(artifact.version), []).append(Located(artifact))
         return {version: index.found_of(distribution, version, found) for version, found in wheels.items()}
+
+    def recall(self, name: str) -> Any:
+        """Return what was worked out of the index's answers and kept within the last hour, None where nothing was.
+
+        A ``name`` ends in a hyphen, as that of no distribution does.
+        """
+        return None if self.fresh else self.cache.listing(self._index, name, _LISTING_AGE)
+
+    def remember(self, name: str, found: list[Any]) -> None:
+        """Keep what was worked out of the index's answers."""
+        self.cache.keep_listing(self._index, name, found)
 
     @property
     def _index(self) -> str:

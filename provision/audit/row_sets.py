@@ -16,7 +16,8 @@ from provision.model.matrix import LibrarySet
 from provision.model.versions import ComputeCapability, CudaVersion, CudnnVersion
 from provision.model.wheel import NameFacts, WheelFacts
 
-_FIRST = ComputeCapability("0.0")
+_BEHIND = ("nvidia-cuda-nvcc", "nvidia-cuda-nvrtc", "nvidia-nvjitlink", "nvidia-nvvm", "nvidia-cuda-crt")
+"""What the other wheels and XLA need, and TensorFlow does not open."""
 _LAST = ComputeCapability("99.0")
 
 
@@ -161,8 +162,14 @@ class NewSet:
     wheels: Mapping[str, Mapping[str, str]]
     like: LibrarySet | None
 
+    def adds_gpus(self, other: NewSet | None) -> bool:
+        """Whether it serves GPUs that are too old for another one, as far as that is known."""
+        return bool(self.like and other and other.like and self.like.first_cc < other.like.first_cc)
 
-def new_set(resolved: Iterable[WheelFacts], known: Mapping[str, Any], sets: Iterable[LibrarySet]) -> NewSet | None:
+
+def new_set(
+    resolved: Iterable[WheelFacts], known: Mapping[str, Any], sets: Iterable[LibrarySet], asked: Iterable[str]
+) -> NewSet | None:
     """Return a set of what an extra resolves to, None where it has no CUDA runtime or no cuDNN.
 
     The code inside its libraries is taken over from the set of the same majors that is nearest to it from below.
@@ -171,8 +178,16 @@ def new_set(resolved: Iterable[WheelFacts], known: Mapping[str, Any], sets: Iter
         resolved: NVIDIA wheels with the names in them.
         known: table ``wheels`` of the matrix as it is written.
         sets: those of the matrix.
+        asked: SONAMEs that the release opens; a wheel that has none of them and that no other needs is left out.
     """
-    wheels = [item for item in resolved if item.names and item.artifact.distribution.startswith("nvidia-")]
+    opened = set(asked)
+    wheels = [
+        item
+        for item in resolved
+        if item.names
+        and item.artifact.distribution.startswith("nvidia-")
+        and (opened & set(item.names.libraries) or item.artifact.distribution.startswith(_BEHIND))
+    ]
     versions = {item.artifact.distribution: item.artifact.version for item in wheels}
     runtime = next((text for name, text in versions.items() if name.startswith("nvidia-cuda-runtime")), "")
     library = next((text for name, text in versions.items() if name.startswith("nvidia-cudnn")), "")
@@ -218,7 +233,7 @@ def _shelf(names: NameFacts | None) -> Mapping[str, str] | None:
     """Return the folder of a wheel with the most libraries that carry a version, and these."""
     folders: dict[str, list[str]] = {}
     for soname, path in (names.libraries if names else {}).items():
-        if ".so." in soname or "/nvvm/" in path:
+        if soname.startswith("lib") and (".so." in soname or "/nvvm/" in path):
             folders.setdefault(PurePosixPath(path).parent.as_posix(), []).append(soname)
     folder = max(folders, key=lambda name: len(folders[name]), default=None)
     return {"folder": folder, "libraries": " ".join(sorted(folders[folder]))} if folder else None

@@ -14,14 +14,17 @@ from provision.audit.verdicts import INDEX, Judge
 from provision.model.audit import Claim
 from provision.model.facts import Certainty
 from provision.model.matrix import LibrarySet, Row, WheelPin
-from provision.model.versions import Dotted, GlibcVersion
-from provision.model.wheel import CodeFacts, FrameworkFacts, NameFacts
+from provision.model.versions import ComputeCapability, Dotted, GlibcVersion
+from provision.model.wheel import CodeFacts, FrameworkFacts, NameFacts, SymbolFacts
 
 AND_CUDA = "and-cuda"
 SEARCH_FAULT = "search-path"
 _RUNTIME, _CUDNN = "nvidia-cuda-runtime-cu", "nvidia-cudnn-cu"
-_MEASURED = ("nvidia-cublas-", "nvidia-cudnn-")
+MEASURED = ("nvidia-cublas-", "nvidia-cudnn-")
 """The set's ``sass`` and ``ptx`` are what all of cuBLAS and cuDNN carry."""
+
+_NAMED = 6
+"""Missing names that are shown; JSON of `audit wheel --deep` has them all."""
 
 
 def set_claims(library_set: LibrarySet, read: Read) -> tuple[Claim, ...]:
@@ -94,8 +97,8 @@ def _tool(judge: Judge, kind: str, path: str | None, found: Collection[str], *, 
 
 
 def _code(judge: Judge, library_set: LibrarySet, read: Read) -> Iterator[Claim]:
-    """Machine code and PTX that all the libraries with kernels have in common."""
-    pins = [pin for pin in library_set.pins if pin.name.startswith(_MEASURED)]
+    """Machine code that both cuBLAS and cuDNN have, and the newest PTX of each."""
+    pins = [pin for pin in library_set.pins if pin.name.startswith(MEASURED)]
     wheels = [read.wheels[pin.requirement] for pin in pins if pin.requirement in read.wheels]
     code = [wheel.code for wheel in wheels if wheel.code is not None]
     if len(code) < len(pins) or not code:
@@ -107,17 +110,18 @@ def _code(judge: Judge, library_set: LibrarySet, read: Read) -> Iterator[Claim]:
 
 
 def common_code(wheels: Iterable[Iterable[CodeFacts]]) -> CodeFacts:
-    """Return what every one of several wheels carries: the targets that none of them lacks."""
-    sass, ptx = [], []
-    for libraries in wheels:
-        mine = tuple(libraries)
-        sass.append({count.target: count for library in mine for count in library.sass})
-        ptx.append({count.target: count for library in mine for count in library.ptx})
+    """Return the machine code that none of several wheels lacks, and the newest PTX of each.
+
+    Older PTX beside it (cuDNN has a single empty module for 5.2) serves no GPU that the newest does not.
+    """
+    all_of = tuple(tuple(libraries) for libraries in wheels)
+    sass = [{count.target.rstrip("af"): count for item in mine for count in item.sass} for mine in all_of]
+    ptx = [[count for item in mine for count in item.ptx if count.target[-1].isdigit()] for mine in all_of]
     return CodeFacts(
         path="",
         modules=0,
         sass=tuple(count for target, count in sass[0].items() if all(target in other for other in sass)),
-        ptx=tuple(count for target, count in ptx[0].items() if all(target in other for other in ptx)),
+        ptx=tuple(max(mine, key=lambda count: ComputeCapability(count.target)) for mine in ptx if mine),
     )
 
 
@@ -136,13 +140,14 @@ def served_claims(row: Row, read: Read) -> tuple[Claim, ...]:
             claims += [judge.not_read(kind, library_set.ident) for kind in ("sets", "reach")]
         else:
             claims += [
-                _covers(judge, row, library_set, names, framework.gate),
+                _covers(judge, row, library_set, names, framework),
                 _reaches(judge, row, library_set, names, framework),
             ]
         claims += _aliases(judge, row, library_set, names, framework)
         claims += _glibc(judge, row, library_set, read)
         if extra:
             claims.append(_extra(judge, row, library_set, extra))
+        claims.append(_symbols(judge, library_set, read.symbols.get((row.requirement, library_set.ident))))
     claims += [judge.undecidable("conda", item.ident, note="audit reads wheels") for item in row.conda_sets]
     return tuple(claims)
 
@@ -153,17 +158,21 @@ def _names(read: Read, pin: WheelPin) -> NameFacts | None:
 
 
 def _covers(
-    judge: Judge, row: Row, library_set: LibrarySet, names: Mapping[str, NameFacts], gate: Iterable[str]
+    judge: Judge, row: Row, library_set: LibrarySet, names: Mapping[str, NameFacts], framework: FrameworkFacts
 ) -> Claim:
     present = {soname for found in names.values() for soname in found.libraries}
-    gate = tuple(gate)
-    missing = [soname for soname in gate if not {soname, row.aliases.get(soname, soname)} & present]
+    answers = {name: given for name in framework.gate or () if (given := _answer(name, row, present))}
+    missing = [names[0] for names in framework.gate_choices if not any(name in answers for name in names)]
+    total = len(framework.gate_choices)
     claimed = f"{library_set.ident} has every library of the gate"
-    aliased = [
-        f"{row.aliases[soname]} as {soname}" for soname in gate if soname not in present and soname in row.aliases
-    ]
-    found = f"it lacks {' '.join(missing)}" if missing else f"{len(gate)} of {len(gate)}"
-    return judge.hold("sets", claimed, found, agrees=not missing, note=", ".join(aliased))
+    aliased = ", ".join(f"{given} as {name}" for name, given in answers.items() if given != name)
+    found = f"it lacks {' '.join(missing)}" if missing else f"{total} of {total}"
+    return judge.hold("sets", claimed, found, agrees=not missing, note=aliased)
+
+
+def _answer(soname: str, row: Row, present: Collection[str]) -> str:
+    """Return what of a set answers a name: the library itself or its alias; empty where neither is there."""
+    return next((name for name in (soname, row.aliases.get(soname, "")) if name in present), "")
 
 
 def _reaches(
@@ -218,6 +227,21 @@ def _glibc(judge: Judge, row: Row, library_set: LibrarySet, read: Read) -> Itera
         agrees=not newer,
         wheel=library_set.ident,
     )
+
+
+def _symbols(judge: Judge, library_set: LibrarySet, symbols: SymbolFacts | None) -> Claim:
+    """Whether the libraries of a set give every CUDA name that the release could look up."""
+    claimed = f"{library_set.ident} gives every CUDA name that it looks up"
+    if symbols is None:
+        return judge.not_read("symbols", claimed, judge.unread or "--deep reads it")
+    lacking = [name for names in symbols.missing.values() for name in names]
+    named = f": {' '.join(lacking[:_NAMED])}{' …' if len(lacking) > _NAMED else ''}" if lacking else ""
+    found = f"{len(lacking)} of {symbols.looked_up} are missing{named}"
+    note = ", ".join(f"no wheel of {family}: {count} names" for family, count in symbols.unpinned.items())
+    if lacking:
+        why = "its table may list names that nothing calls"
+        return judge.undecidable("symbols", claimed, found, note="; ".join(filter(None, (why, note))))
+    return judge.hold("symbols", claimed, found, agrees=True, note=note)
 
 
 def _extra(judge: Judge, row: Row, library_set: LibrarySet, extra: Iterable[str]) -> Claim:

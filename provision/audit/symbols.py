@@ -15,7 +15,7 @@ from provision.model.wheel import SymbolFacts
 
 FAMILIES = ("cublas", "cudnn", "cufft", "cupti", "curand", "cusolver", "cusparse")
 """Beginning of a name, and ``lib`` before it that of the libraries that have it."""
-_NAME = re.compile(rb"\0(cu(?:blas|dnn|fft|pti|rand|solver|sparse)[A-Z]\w{0,120})(?=\0)")
+_NAME = re.compile(rb"\0(cu(?:blas|dnn|fft|pti|rand|solver|sparse)[A-Z]\w{2,120})(?=\0)")
 _LONGEST = 160
 _MOST_NAMES = 50_000
 

@@ -18,6 +18,7 @@ GROUPS: Mapping[str, str] = {
     "modules": "arch",
     "reach": "search",
     "extra": "sets",
+    "symbols": "sets",
 }
 """Kind of a claim to the group of `Row.evidence` that stands behind it, where the two are called differently."""
 

@@ -29,6 +29,8 @@ from provision.model.wheel import FrameworkFacts, MetadataFacts, NameFacts, Unre
 T = TypeVar("T")
 PLAIN = ("names", "metadata", "framework")
 """The sections of a plain audit."""
+CODE = "code"
+"""The section of ``--deep``: every library is read whole."""
 _FRAMEWORK_LIMIT = 2 << 30
 
 
@@ -102,7 +104,7 @@ class OpenWheel:
 
     def code(self) -> Code:
         """GPU code and looked-up names of all its libraries, each of which is read whole."""
-        return self.section("code", Code, read_code)
+        return self.section("kernels", Code, read_code)
 
     def given(self) -> Exports:
         """The names that its CUDA libraries give."""
@@ -134,7 +136,7 @@ def wheel_facts(reader: Reader, located: Located, sections: Collection[str] = PL
     Args:
         reader: session and cache.
         located: the wheel.
-        sections: of `PLAIN`, what is read; the rest is None.
+        sections: of `PLAIN`, or `CODE`, what is read; the rest is None.
 
     Raises:
         InvalidFileError: code ``hostile-wheel``: it is not what it claims.
@@ -146,11 +148,13 @@ def wheel_facts(reader: Reader, located: Located, sections: Collection[str] = PL
     names = wheel.names() if "names" in sections else None
     metadata = wheel.metadata() if "metadata" in sections else None
     framework, unread = wheel.framework() if "framework" in sections else (None, None)
+    code = wheel.code().libraries if CODE in sections else None
     return WheelFacts(
         artifact=wheel.artifact,
         names=names,
         metadata=metadata,
         framework=framework,
+        code=code,
         unread=(unread,) if unread else (),
         cost=wheel.cost(time.monotonic() - start),
     )

@@ -55,22 +55,27 @@ def write_without_kernels(archive: Archive, info: ZipInfo, file: Path) -> bool:
     if info.compress_size < WORTH_IT or info.compress_type != zlib.DEFLATED:
         return False
     start, _ = archive.extent(info)
-    head = archive.source.read(start, start + (1 << 16))
+    head = archive.source.read(start, min(start + (1 << 16), archive.names.begin))
     begin = start + archive.data_start(info, head)
     end = _End(archive, begin, begin + info.compress_size, info.file_size)
-    first = _inflate_up_to(head[begin - start :], _HEADER.size)
+    written = _write(archive, info, file, end, head[begin - start :])
+    end.forget()
+    return written
+
+
+def _write(archive: Archive, info: ZipInfo, file: Path, end: _End, head: bytes) -> bool:
+    first = _inflate_up_to(head, _HEADER.size)
     if not end.reach(info.file_size - 1) or len(first) < _HEADER.size:
         return False
     hole = _kernels(end, first)
     if hole is None or hole[0] < _HEADER.size or hole[1] - hole[0] < _LEAST_HOLE or not end.reach(hole[1]):
         return False
     with file.open("wb") as stream:
-        if not _write_beginning(archive, begin, end.start, hole[0], stream):
+        if not _write_beginning(archive, end.begin, end.start, hole[0], stream):
             return False
         stream.seek(end.certain_from)
         end.copy_to(stream)
         stream.truncate(info.file_size)
-    end.forget()
     return True
 
 
@@ -78,7 +83,7 @@ class _End:
     """The end of a packed member, read further back as it is needed."""
 
     def __init__(self, archive: Archive, begin: int, stop: int, size: int) -> None:
-        self._archive, self._begin, self._stop, self._size = archive, begin, stop, size
+        self._archive, self.begin, self._stop, self._size = archive, begin, stop, size
         self.start = stop
         self._packed = b""
         self._end: End | None = None
@@ -95,7 +100,7 @@ class _End:
             if self.certain_from <= place:
                 return True
             missing = int((self.certain_from - place) * _CODE_PACKED) + _SLACK
-            start = max(self._begin, self.start - max(_FIRST_END if not self._packed else 0, missing))
+            start = max(self.begin, self.start - max(_FIRST_END if not self._packed else 0, missing))
             if start == self.start:
                 return False
             self._packed = b"".join(self._archive.source.stream(start, self.start)) + self._packed

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from provision.cli.common import leave, print_json
-from provision.errors import ExitCode
+from provision.errors import ExitCode, UsageError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,8 +25,27 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @app.command("list")
-def list_(for_: _For = None, matrix: _Matrix = None, json: _Json = False) -> None:
+def list_(
+    for_: _For = None,
+    matrix: _Matrix = None,
+    receipts: Annotated[
+        bool, typer.Option("--receipts", help="Show instead which releases were measured on GPUs, and which not.")
+    ] = False,
+    json: _Json = False,
+) -> None:
     """Show every release against this machine: it runs, runs with a caveat, or cannot and why."""
+    if receipts:
+        from provision.report.certify import receipts_document, receipts_text
+        from provision.workflows.matrix import matrix_in_force
+
+        if for_:
+            raise UsageError("--receipts looks at no machine", code="usage", hint="leave out --for, or --receipts")
+        found = matrix_in_force(Path.cwd(), matrix)
+        if json:
+            print_json(receipts_document(found))
+        else:
+            typer.echo(receipts_text(found))
+        return
     from provision.report.matrix import list_document, list_text
     from provision.system import System
     from provision.workflows.matrix import list_matrix
@@ -57,6 +76,26 @@ def show(
     else:
         typer.echo(show_text(result))
     leave(ExitCode.DONE if isinstance(result.found, Judged) else ExitCode.REFUSED)
+
+
+@app.command("certify")
+def certify(
+    receipts: Annotated[list[Path], typer.Argument(metavar="RECEIPT…", help="Files of verify --receipt.")],
+    matrix: _Matrix = None,
+    write: Annotated[bool, typer.Option("--write", help="Write them into the matrix; else only show it.")] = False,
+    json: _Json = False,
+) -> None:
+    """Attach receipts of real GPUs to the rows that they prove, and refuse those that prove nothing."""
+    from provision.report.certify import certify_document, certify_exit_code, certify_text
+    from provision.system import System
+    from provision.workflows.certify import certify_receipts
+
+    result = certify_receipts(System(), Path.cwd(), receipts, matrix_file=matrix, write=write)
+    if json:
+        print_json(certify_document(result))
+    else:
+        typer.echo(certify_text(result))
+    leave(certify_exit_code(result))
 
 
 @app.command("schema", hidden=True)

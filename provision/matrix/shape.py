@@ -314,7 +314,7 @@ UNSERVED = _record(
     evidence=_evidence,
 )
 
-RELEASE_KEY = r"(?P<distribution>tensorflow(-[a-z0-9]+)*)==(?P<release>[0-9][0-9A-Za-z.]*)"
+RELEASE_KEY = r"(?P<distribution>tensorflow(-[a-z0-9]+)*|tf-nightly)==(?P<release>[0-9][0-9A-Za-z.]*)"
 
 MATRIX = _record(
     "Every compatibility claim of tfgpu-provision, each with its evidence.",

@@ -72,6 +72,10 @@ class Proposal:
         facts: what was read of the wheel.
         notes: faults found, differences, what a person has to decide.
         imported: Python series to empty (imports) or what happened.
+        breaking: what is otherwise than in the nearest release that is known.
+        problems: ``file:line: message`` of what keeps the text from being a matrix; empty where it is one.
+        claims: the row held against the wheels; empty where the text is no matrix.
+        written: whether the text was written.
     """
 
     row: str
@@ -80,4 +84,8 @@ class Proposal:
     facts: WheelFacts
     notes: tuple[str, ...] = ()
     imported: Mapping[str, str] = field(default_factory=dict)
+    breaking: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    written: bool = False
     cost: Cost = field(default_factory=Cost)

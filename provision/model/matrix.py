@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from provision.model.facts import Certainty, Evidence
-from provision.model.measurement import Measurement
 from provision.model.versions import (
     ComputeCapability,
     CudaVersion,
@@ -17,6 +17,9 @@ from provision.model.versions import (
     PythonVersion,
     TfVersion,
 )
+
+if TYPE_CHECKING:  # a plan must not wait for it
+    from provision.model.measurement import Measurement
 
 
 @dataclass(frozen=True)

@@ -171,8 +171,12 @@ def put(source: Path, target: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file or link; one that is missing is fine. Raises OSError."""
-    with contextlib.suppress(FileNotFoundError):
+    try:
         path.unlink()
+    except OSError:
+        # A read-only file system refuses before it looks, and nothing is there to be removed.
+        if kind_of(path) != NOTHING.kind:
+            raise
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -155,6 +155,14 @@ def _row_lines(result: MatrixShow, judged: Judged) -> Iterator[str]:
     for name, text, group in claims:
         yield f"{name:<{width}}  {text}  ({row.certainty(group).value})"
     yield from _sets(row)
+    if row.measurements:
+        yield ""
+        yield "measured (receipts of verify):"
+        yield from (
+            f"  {item.gpu} ({item.compute_capability}), driver {item.driver}: level {item.level.value}, "
+            f"set {item.library_set}, {item.date}"
+            for item in row.measurements
+        )
     yield from _faults(row)
     yield ""
     yield "evidence:"

@@ -25,6 +25,7 @@ def audit_matrix(
     matrix_file: Path | None = None,
     download: bool = False,
     fresh: bool = False,
+    deep: bool = False,
     tell: Callable[[str], None] | None = None,
 ) -> MatrixAudit:
     """Return every claim of some rows of the matrix in force, each with a verdict.
@@ -36,6 +37,7 @@ def audit_matrix(
         matrix_file: the matrix to take instead.
         download: whether a server without ranges may be asked for whole wheels.
         fresh: whether the index is asked in any case.
+        deep: whether GPU code is read too; that means reading whole wheels.
         tell: told the requirement whose wheel was just read.
 
     Raises:
@@ -47,7 +49,7 @@ def audit_matrix(
     wanted = {row.requirement for name in names for row in _named(name, matrix)}
     rows = tuple(row for row in matrix.rows if not names or row.requirement in wanted)
     with Reader(system, download=download, fresh=fresh) as reader:
-        return hold(reader, matrix, rows, tell or (lambda _: None))
+        return hold(reader, matrix, rows, tell or (lambda _: None), deep=deep)
 
 
 def _named(name: str, matrix: Matrix) -> Sequence[Row]:

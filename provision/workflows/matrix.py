@@ -38,6 +38,11 @@ def list_matrix(
     return MatrixList(matrix, host, releases)
 
 
+def matrix_in_force(folder: Path, matrix_file: Path | None = None) -> Matrix:
+    """Return the matrix in force; raises InvalidFileError for one, or a project file, that is wrong."""
+    return load_matrix(matrix_file, load_settings(folder))
+
+
 def show_matrix(
     system: System, folder: Path, text: str, *, for_: Sequence[str] = (), matrix_file: Path | None = None
 ) -> MatrixShow:

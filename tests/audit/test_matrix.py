@@ -19,6 +19,7 @@ from packaging.version import Version
 
 import provision
 from provision.audit.cache import Cache
+from provision.audit.claims import Read, row_claims
 from provision.audit.demands import applies, meeting
 from provision.audit.matrix import audit_matrix
 from provision.audit.net import Net
@@ -27,6 +28,7 @@ from provision.errors import ToolFailedError
 from provision.matrix import load
 from provision.model.artifact import Artifact, Release
 from provision.model.audit import Claim, ClaimVerdict, MatrixAudit
+from provision.model.wheel import CodeCount, CodeFacts, WheelFacts
 from provision.system import System
 
 TAG = "cp312-cp312-manylinux_2_40_x86_64"
@@ -427,3 +429,34 @@ def test_what_meets_a_requirement(release: Release, python: str, *, met: bool) -
     assert demand is not None
     assert bool(meeting(demand, python, {Version(release.version): release})) is met
     assert applies('it; sys_platform == "win32"', python) is None
+
+
+def code(*, sass: str = "8.0 9.0a", target: str = "9.0", isa: str = "8.3", count: int = 5) -> CodeFacts:
+    machine = tuple(CodeCount(item, 5) for item in sass.split())
+    return CodeFacts("tensorflow/lib.so", 5, machine, (CodeCount(target, count, isa, ("8.0", "9.0a")),))
+
+
+@pytest.mark.parametrize(
+    ("found", "kinds"),
+    [
+        (code(), []),
+        (code(sass="8.0 8.9"), ["sass"]),
+        (code(target="8.0"), ["ptx", "modules"]),
+        (code(target="9.0a"), ["ptx", "modules"]),
+        (code(isa="8.5"), ["modules"]),
+        (code(count=4), ["modules"]),
+    ],
+)
+def test_code_that_was_read_decides(tmp_path: Path, found: CodeFacts, kinds: list[str]) -> None:
+    file = tmp_path / "matrix.yaml"
+    file.write_text(MATRIX.replace("NAME", NAME).replace("HASH", "1" * 64))
+    row = load(file).rows[0]
+    facts = WheelFacts(Artifact("tensorflow", "2.99.0", NAME), code=(found,))
+    claims = row_claims(row, Read({row.requirement: facts}))
+    assert [claim.kind for claim in claims if claim.verdict is ClaimVerdict.CONTRADICTED] == kinds
+    assert {claim.kind for claim in claims if claim.verdict is ClaimVerdict.CONFIRMED} == {
+        "sass",
+        "ptx",
+        "modules",
+        "glibc",
+    } - set(kinds)

@@ -55,7 +55,7 @@ REFUSED = {
     "other-python": "wrong-python",
 }
 """Faults with which nothing inside can help, with the code of the answer; a new environment beside it can."""
-PROVED_LATER = {"torch-pulls-cudnn": "no-common-set"}
+PROVED_LATER = {"torch-pulls-cudnn": "conflict"}
 """Faults that uv's resolver proves to be without a remedy."""
 LEFT_IN_THE_SHELL = {"visible-by-activation": "CUDA_VISIBLE_DEVICES"}
 """Variables that the shell keeps until it is ended, after what set them is gone."""

@@ -37,7 +37,7 @@ def test_what_nothing_inside_can_help_is_refused_with_the_way_that_works(
     assert result.outcome is RepairOutcome.REFUSED, told(result)
     assert result.denial.code == {**REFUSED, **PROVED_LATER}[name]
     said = "\n".join((*result.denial.why, result.denial.hint))
-    assert "tfgpu-provision repair --into" in said or "tfgpu-provision create" in said, said
+    assert f"tfgpu-provision repair {shop.prefix} --into" in said or "tfgpu-provision create" in said, said
     assert not (shop.prefix / ".tfgpu/repairs").exists()
 
 

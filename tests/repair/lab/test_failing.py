@@ -16,11 +16,14 @@ from repair.lab.workshop import Workshop, differences, told
 from uv import find_uv_bin
 
 from provision.errors import ExitCode, RolledBackError
+from provision.model.level import Level
 from provision.model.repair import RepairOutcome
 from provision.workflows import repair_work
 
 pytestmark = [pytest.mark.e2e, pytest.mark.index]
 
+QUICKLY = ("--yes", "--level", "gate")
+"""Without importing TensorFlow each time."""
 Make = Callable[[str], Workshop]
 
 
@@ -33,7 +36,7 @@ def broken(workshop: Make, fault: str, release: str = "created-2.10.1") -> tuple
 
 def failed(shop: Workshop, *words: str, code: int, **more: Any) -> dict[str, Any]:
     """Run a repair as a process that fails; return its error."""
-    done = shop.command("repair", "--yes", *words, "--json", str(shop.prefix), **more)
+    done = shop.command("repair", *QUICKLY, *words, "--json", str(shop.prefix), **more)
     assert done.returncode == code, done.stdout[-3000:] + done.stderr[-3000:]
     error = json.loads(done.stdout)["error"]
     assert isinstance(error, dict)
@@ -71,11 +74,11 @@ def test_a_disk_that_takes_only_small_files(size: int, workshop: Make) -> None:
     """Each size stops the repair at another step: the lock file, the journal, the copy, what uv writes, the patch."""
     shop, before = broken(workshop, "protobuf-4")
     limited = ["prlimit", f"--fsize={size}:{size}"]
-    done = shop.command("repair", "--yes", "--json", str(shop.prefix), before=limited)
+    done = shop.command("repair", *QUICKLY, "--json", str(shop.prefix), before=limited)
     assert done.returncode in (0, 5, 6), done.stdout + done.stderr
     if done.returncode:
         unharmed(shop, before)
-    assert shop.repair().outcome in (RepairOutcome.REPAIRED, RepairOutcome.SOUND)
+    assert shop.repair(level=Level.GATE).outcome in (RepairOutcome.REPAIRED, RepairOutcome.SOUND)
     assert shop.undo().outcome is RepairOutcome.UNDONE
     assert differences(before, shop.prefix) == []
 
@@ -97,14 +100,14 @@ def test_a_folder_that_may_not_be_written_stops_it_in_the_middle(folder: str, wo
     error = failed(shop, before=mounted, code=ExitCode.ROLLED_BACK)
     assert str(shop.bench.env.site / folder) in json.dumps(error)
     unharmed(shop, before)
-    assert shop.repair().outcome is RepairOutcome.REPAIRED
+    assert shop.repair(level=Level.GATE).outcome is RepairOutcome.REPAIRED
 
 
 def test_a_proof_that_does_not_hold(workshop: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     shop, before = broken(workshop, "protobuf-4")
     monkeypatch.setattr(repair_work, "complaint", lambda *_: "protobuf is still not what TensorFlow needs")
     with pytest.raises(RolledBackError) as raised:
-        shop.repair()
+        shop.repair(level=Level.GATE)
     assert raised.value.code == "not-better"
     unharmed(shop, before)
 
@@ -128,7 +131,7 @@ def test_what_is_damaged_in_the_cache_is_fetched_anew(workshop: Make) -> None:
     error = failed(shop, "--offline", code=ExitCode.ROLLED_BACK)
     assert error["code"] in ("offline-miss", "cache-damaged", "network")
     unharmed(shop, before)
-    result = shop.repair()
+    result = shop.repair(level=Level.GATE)
     assert result.outcome is RepairOutcome.REPAIRED, told(result)
     assert "# damaged" not in (shop.bench.env.site / "google/protobuf/message.py").read_text()[:20]
     shutil.rmtree(own)
