@@ -28,6 +28,7 @@ class Read:
         answers: requirement and Python series to the file name of a wheel that meets it there, None where none does.
         unread: requirement to why its wheel was not read.
         symbols: requirement of a row and name of a set to how the set covers the names that the row looks up.
+        nvcc: requirement to whether XLA inside knows the folder of the nvcc wheel.
     """
 
     wheels: Mapping[str, WheelFacts] = field(default_factory=dict)
@@ -35,6 +36,7 @@ class Read:
     answers: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
     unread: Mapping[str, str] = field(default_factory=dict)
     symbols: Mapping[tuple[str, str], SymbolFacts] = field(default_factory=dict)
+    nvcc: Mapping[str, bool] = field(default_factory=dict)
 
 
 def row_claims(row: Row, read: Read) -> tuple[Claim, ...]:
@@ -58,13 +60,18 @@ def row_claims(row: Row, read: Read) -> tuple[Claim, ...]:
         *_search(judge, row, framework),
         *code_claims(judge, row, facts),
         *(judge.undecidable("cpu", word) for word in row.cpu_features),
-        judge.not_read(
-            "xla",
-            f"XLA {'knows' if row.xla_finds_wheels else 'does not know'} the folder of the nvcc wheel",
-            "" if judge.unread else "the path stands in libraries of hundreds of megabytes",
-        ),
+        _xla(judge, row, read.nvcc.get(row.requirement)),
         judge.undecidable("import", "it imports today", note="to be seen by installing it: audit propose does"),
     )
+
+
+def _xla(judge: Judge, row: Row, known: bool | None) -> Claim:  # noqa: FBT001 - a fact that may be unknown
+    claimed, other = ("knows", "does not know") if row.xla_finds_wheels else ("does not know", "knows")
+    folder = "the folder of the nvcc wheel"
+    if known is None:
+        return judge.not_read("xla", f"XLA {claimed} {folder}", judge.unread or "--deep reads it")
+    agrees = known == row.xla_finds_wheels
+    return judge.hold("xla", f"XLA {claimed} {folder}", f"it {claimed if agrees else other} it", agrees=agrees)
 
 
 def _release(judge: Judge, row: Row, release: Release | None, *, known: bool) -> Iterator[Claim]:

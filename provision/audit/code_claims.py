@@ -21,7 +21,7 @@ def code_claims(judge: Judge, row: Row, facts: WheelFacts | None) -> Iterator[Cl
     """
     if facts is not None and facts.code is not None:
         beside = {module.target for module in row.ptx_modules}
-        yield from held_code(judge, row.sass, row.ptx, facts.code, beside=beside)
+        yield from _held(judge, row.sass, row.ptx, facts.code, beside=beside)
         yield from _modules(judge, row.ptx_modules, facts.code)
         return
     said = ((facts.metadata.build_info if facts and facts.metadata else None) or {}).get(_KEY, "").split()
@@ -39,24 +39,22 @@ def code_claims(judge: Judge, row: Row, facts: WheelFacts | None) -> Iterator[Cl
         yield judge.not_read("modules", _module(module), "" if facts is None else "--deep reads it")
 
 
-def held_code(
+def _held(
     judge: Judge,
     sass: Sequence[ComputeCapability],
     ptx: Sequence[ComputeCapability],
     code: Iterable[CodeFacts],
     *,
     beside: Collection[str] = (),
-    wheel: str = "",
 ) -> Iterator[Claim]:
     """Yield two claims, machine code and PTX, against all the libraries of a wheel taken together.
 
     Args:
-        judge: of the row or set.
+        judge: of the row.
         sass: claimed.
         ptx: claimed.
         code: what was read.
         beside: targets of PTX that other claims name, so that ``ptx`` may leave them out.
-        wheel: file name, where it is not that of the judge.
     """
     libraries = tuple(code)
     # Machine code for 9.0a runs on 9.0; PTX for 9.0a is claimed by module, and is none for later GPUs.
@@ -67,7 +65,7 @@ def held_code(
         ("sass", sass, machine, {item.text for item in sass} == machine),
         ("ptx", ptx, general, named <= general <= named | set(beside)),
     ):
-        yield judge.hold(kind, _words(claimed), " ".join(sorted(found, key=float)), agrees=agrees, wheel=wheel)
+        yield judge.hold(kind, _words(claimed), " ".join(sorted(found, key=float)), agrees=agrees)
 
 
 def _modules(judge: Judge, claimed: Iterable[PtxModules], code: Iterable[CodeFacts]) -> Iterator[Claim]:

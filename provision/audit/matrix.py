@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +19,9 @@ from provision.audit.demands import applies, meeting
 from provision.audit.index import Found, Located
 from provision.audit.reader import Reader
 from provision.audit.set_claims import MEASURED, served_claims, set_claims
+from provision.audit.strings import knows_nvcc
 from provision.audit.table_claims import table_claims
-from provision.audit.wheel import PLAIN, wheel_facts
+from provision.audit.wheel import PLAIN, OpenWheel, wheel_facts
 from provision.errors import ProvisionError
 from provision.model.artifact import Cost, Release
 from provision.model.audit import Claim, MatrixAudit
@@ -66,7 +68,8 @@ def audit_matrix(
     shelf.ask_index(_questions(rows, shelf.wheels))
     if deep:
         shelf.read_symbols(rows)
-    read = Read(shelf.wheels, shelf.releases, shelf.answers, shelf.unread, shelf.symbols)
+        shelf.read_strings(rows)
+    read = Read(shelf.wheels, shelf.releases, shelf.answers, shelf.unread, shelf.symbols, shelf.nvcc)
     claims: list[Claim] = []
     for row in rows:
         claims += (*row_claims(row, read), *served_claims(row, read), *demand_claims(row, read))
@@ -109,6 +112,7 @@ class _Shelf:
     answers: dict[tuple[str, str], str | None] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
     symbols: dict[tuple[str, str], SymbolFacts] = field(default_factory=dict)
+    nvcc: dict[str, bool] = field(default_factory=dict)
     _located: dict[str, Located] = field(default_factory=dict)
     _found: dict[str, Found] = field(default_factory=dict)
 
@@ -174,6 +178,22 @@ class _Shelf:
                     self.symbols[row.requirement, library_set.ident] = facts.symbols
             if facts:
                 self.wheels[row.requirement] = facts
+
+    def read_strings(self, rows: Iterable[Row]) -> None:
+        """Learn whether XLA in each release knows the folder of the nvcc wheel."""
+        for row in rows:
+            if row.requirement in self.wheels:
+                self._read_strings(row.requirement)
+
+    def _read_strings(self, requirement: str) -> None:
+        wheel, facts = OpenWheel(self.reader, self._located[requirement]), self.wheels[requirement]
+        start = time.monotonic()
+        try:
+            self.nvcc[requirement] = knows_nvcc(wheel)
+        except ProvisionError as error:
+            self.tell(f"{requirement}: {error.what}")
+        cost = facts.cost + wheel.cost(time.monotonic() - start)
+        self.wheels[requirement] = dataclasses.replace(facts, cost=cost)
 
     def ask_index(self, questions: Iterable[tuple[str, str]]) -> None:
         """Learn whether a wheel meets each requirement on a Python series; empty where its marker leaves it out."""

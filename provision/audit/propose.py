@@ -139,18 +139,23 @@ def propose(material: Material, text: str, tried: Iterable[Tried] = ()) -> Propo
         for table, rows in entries.items()
     }
     new = with_entries(text, added)
-    notes = [*made.notes]
-    notes += [f"Python {item.python}: {item.failure}" for item in tried if item.failure]
     return Proposal(
         row=made.key,
         text=new,
         diff=difference(text, new),
         facts=material.facts,
-        notes=tuple(notes),
+        notes=(*made.notes, *_untried(material, worked)),
         breaking=breaking(material),
         imported={item.python: item.failure for item in tried},
         cost=Cost.total((material.facts.cost, *(item.cost for item in material.resolved))),
     )
+
+
+def _untried(material: Material, worked: Iterable[Tried]) -> Iterable[str]:
+    there = {item.python for item in worked}
+    others = [series for series in material.pythons if series not in there]
+    if there and others:
+        yield f"on Python {' '.join(others)} it was not imported and may need constraints: --every-python tries"
 
 
 def checked(reader: Reader, proposal: Proposal, path: str) -> Proposal:

@@ -41,23 +41,18 @@ def demands_of(material: Material, tables: Tables, extra: Iterable[str]) -> Dema
     before = str(material.tables["releases"][material.near.requirement].get("source_only", "")).split()
     faults: list[str] = []
     notes: list[str] = []
-    without: dict[str, list[str]] = {}
     for text in metadata.requires_dist if metadata else ():
-        series = material.unmet.get(text, ())
-        if set(series) >= set(pythons):
+        if set(material.unmet.get(text, ())) >= set(pythons):
             source = _source(text, tables)
             sources += [source] if source else []
             notes += [] if source else [f"no wheel meets {text} on any Python: add a source_only entry with its sha256"]
-        else:
-            for python in series:
-                without.setdefault(python, []).append(Requirement(text).name)
-    for python, names in without.items():
-        faults.append(_without_wheels(material, tables, python, names))
+    for python, texts in material.without.items():
+        faults.append(_without_wheels(material, tables, python, [Requirement(text).name for text in texts]))
     unmet = [text for text in extra if material.unmet.get(text)]
     if unmet:
         faults.append(_unresolvable(material, tables, unmet))
     return Demands(
-        tuple(series for series in pythons if series not in without),
+        material.pythons,
         tuple(sorted(sources, key=lambda name: (before.index(name) if name in before else len(before), name))),
         tuple(faults),
         frozenset(_idle(tables, metadata.requires_dist if metadata else ())),

@@ -5,7 +5,7 @@ What no artifact can say is taken over from the nearest release, and the evidenc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +27,10 @@ from provision.audit.row_facts import (
 )
 from provision.audit.row_material import Material
 from provision.audit.row_sets import NewSet, Serving, Wanted, new_set, serving
+from provision.audit.search import search
 from provision.errors import InvalidFileError
 from provision.model.artifact import Artifact
+from provision.model.matrix import LibrarySet
 from provision.model.versions import CudaVersion, CudnnVersion
 from provision.model.wheel import FrameworkFacts, MetadataFacts, NameFacts
 
@@ -87,8 +89,10 @@ class _Draft:
         self._notes += demands.notes
         artifact = material.facts.artifact
         days = [item.uploaded for item in material.release.linux() if item.uploaded]
+        if not days:
+            self._notes.append(f"the index does not say when it was uploaded: {material.today} is today")
         values: dict[str, Any] = {
-            "released": min(days, default=artifact.uploaded),
+            "released": min(days, default=material.today),
             "pythons": " ".join(demands.pythons),
             "platform": ".".join(artifact.platforms),
             "glibc": artifact.glibc,
@@ -103,7 +107,7 @@ class _Draft:
             "xla_finds_wheels": "yes" if self._xla() else "no",
             "constraints": " ".join(self._constraints(demands)),
             "source_only": " ".join(demands.source_only),
-            "faults": " ".join(sorted((*demands.faults, *self._search_faults(), *self._reported()))),
+            "faults": " ".join(sorted((*demands.faults, *self._search_faults(found.wheels), *self._reported()))),
             "sets": " ".join(sets),
             "conda": " ".join(item.ident for item in found.conda),
             "wheel": artifact.filename,
@@ -177,10 +181,19 @@ class _Draft:
         self._notes.append(f"no set of the matrix serves it: {name} is new, {like} (`audit wheel --deep` reads it)")
         return name
 
-    def _search_faults(self) -> Iterable[str]:
+    def _unfound(self, sets: Sequence[LibrarySet]) -> Mapping[str, str]:
+        """Return SONAME to path of what the release does not find, of what its extra brings or of the set it has."""
+        found = self._material.facts.search
+        if found is not None and found.unfound:
+            return found.unfound
+        if not self._extra or not sets:
+            return {}
+        pins = {pin.requirement: NameFacts(0, 0, pin.libraries) for pin in sets[0].pins}
+        return search(self._framework, pins).unfound
+
+    def _search_faults(self, sets: Sequence[LibrarySet]) -> Iterable[str]:
         """Yield the fault of a framework library that does not look where pip puts what it opens."""
-        searched = self._material.facts.search
-        missing = searched.unfound if searched else {}
+        missing = self._unfound(sets)
         if not missing:
             return
         name, one = f"search-path-{self._version}", len(missing) == 1
@@ -205,9 +218,16 @@ class _Draft:
             "code": _SEARCH_FAULT,
             "what": f"its framework library does not look where pip puts {lacks}",
             "handled": f"{'a link to the library is' if one else 'links to the libraries are'} put on its search path",
+            **({"avoid": "yes"} if self._mended() else {}),
             "evidence": self._tables.add("evidence", evidence, name),
         }
         yield self._tables.add("faults", entry, name)
+
+    def _mended(self) -> bool:
+        """Whether a later patch of the minor finds its libraries."""
+        rows = [row for row in self._material.matrix.rows if row.release.minor_series == self._minor]
+        later = [row for row in rows if row.release.release > Version(self._version)]
+        return any(all(fault.code != _SEARCH_FAULT for fault in row.faults) for row in later)
 
     def _reported(self) -> Iterable[str]:
         """Yield the reported faults of the nearest release of the same minor; those of another one are only noted."""

@@ -47,6 +47,23 @@ class Material:
         return f"{self.release.distribution}=={self.release.version}"
 
     @property
+    def without(self) -> Mapping[str, tuple[str, ...]]:
+        """Python series to the requirements that a wheel meets on other series only; an extra's do not count."""
+        metadata, pythons = self.facts.metadata, self.release.pythons()
+        found: dict[str, list[str]] = {}
+        for text in metadata.requires_dist if metadata else ():
+            series = self.unmet.get(text, ())
+            if not set(series) >= set(pythons):
+                for python in series:
+                    found.setdefault(python, []).append(text)
+        return {python: tuple(texts) for python, texts in found.items()}
+
+    @property
+    def pythons(self) -> tuple[str, ...]:
+        """Python series on which its requirements can be met, oldest first."""
+        return tuple(series for series in self.release.pythons() if series not in self.without)
+
+    @property
     def near(self) -> Row:
         """The nearest release that is known."""
         return nearest(self.matrix, self.release.version)

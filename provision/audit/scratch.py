@@ -25,6 +25,7 @@ from provision.model.versions import PythonVersion
 from provision.probes import run_probe
 from provision.system import System
 
+NOT_TRIED = "not tried"
 _IMPORT_SECONDS = 300.0
 _LINE = 160
 _MOST_TRIES = 6
@@ -37,7 +38,7 @@ class Tried:
     Attributes:
         python: series.
         constraints: names of the constraints with which it worked.
-        failure: why it did not, in one line; empty where it did.
+        failure: why it did not, in one line; empty where it did. It begins with `NOT_TRIED` where uv failed.
         packages: what was installed, ``name==version``.
         xla: whether a library that was installed holds the path of the nvcc wheel.
         seconds: that it took.
@@ -104,7 +105,7 @@ def try_import(
             shutil.rmtree(env, ignore_errors=True)
         return Tried(python, (), failure, seconds=time.monotonic() - start)
     except ProvisionError as error:
-        why = f"{error.what}{f' ({error.why[-1]})' if error.why else ''}"
+        why = f"{NOT_TRIED}: {error.what}{f' ({error.why[-1]})' if error.why else ''}"
         return Tried(python, (), why, seconds=time.monotonic() - start)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

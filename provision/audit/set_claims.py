@@ -8,7 +8,6 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from provision.audit.claims import Read
-from provision.audit.code_claims import held_code
 from provision.audit.search import search
 from provision.audit.verdicts import INDEX, Judge
 from provision.model.audit import Claim
@@ -97,32 +96,53 @@ def _tool(judge: Judge, kind: str, path: str | None, found: Collection[str], *, 
 
 
 def _code(judge: Judge, library_set: LibrarySet, read: Read) -> Iterator[Claim]:
-    """Machine code that both cuBLAS and cuDNN have, and the newest PTX of each."""
+    """Machine code that serves in all of cuBLAS and cuDNN, and the newest PTX of each."""
     pins = [pin for pin in library_set.pins if pin.name.startswith(MEASURED)]
     wheels = [read.wheels[pin.requirement] for pin in pins if pin.requirement in read.wheels]
     code = [wheel.code for wheel in wheels if wheel.code is not None]
     if len(code) < len(pins) or not code:
         for kind, claimed in (("sass", library_set.sass), ("ptx", library_set.ptx)):
-            yield judge.not_read(kind, " ".join(item.text for item in claimed), "--deep reads it")
+            yield judge.not_read(kind, _words(claimed), "--deep reads it")
         return
-    wheel = " ".join(item.artifact.filename for item in wheels)
-    yield from held_code(judge, library_set.sass, library_set.ptx, (common_code(code),), wheel=wheel)
+    names = " ".join(item.artifact.filename for item in wheels)
+    served, newest = common_code(code), {found for mine in code if (found := newest_ptx(mine))}
+    sass, ptx = set(library_set.sass), set(library_set.ptx)
+    # GPUs beyond are reached by what every wheel has; newer PTX in one of them may be left out.
+    reaches = bool(newest) and min(newest) in ptx and ptx <= newest
+    yield judge.hold("sass", _words(library_set.sass), _words(served), agrees=sass == served, wheel=names)
+    yield judge.hold("ptx", _words(library_set.ptx), _words(newest), agrees=reaches, wheel=names)
 
 
-def common_code(wheels: Iterable[Iterable[CodeFacts]]) -> CodeFacts:
-    """Return the machine code that none of several wheels lacks, and the newest PTX of each.
+def _words(capabilities: Iterable[ComputeCapability]) -> str:
+    return " ".join(item.text for item in sorted(capabilities)) or "none"
 
-    Older PTX beside it (cuDNN has a single empty module for 5.2) serves no GPU that the newest does not.
+
+def common_code(wheels: Iterable[Iterable[CodeFacts]]) -> set[ComputeCapability]:
+    """Return the capabilities for which every wheel has machine code, and which every library with kernels serves.
+
+    A library serves a GPU with machine code of its major version and no newer minor one (7.0 runs on 7.5).
     """
-    all_of = tuple(tuple(libraries) for libraries in wheels)
-    sass = [{count.target.rstrip("af"): count for item in mine for count in item.sass} for mine in all_of]
-    ptx = [[count for item in mine for count in item.ptx if count.target[-1].isdigit()] for mine in all_of]
-    return CodeFacts(
-        path="",
-        modules=0,
-        sass=tuple(count for target, count in sass[0].items() if all(target in other for other in sass)),
-        ptx=tuple(max(mine, key=lambda count: ComputeCapability(count.target)) for mine in ptx if mine),
-    )
+    libraries = [[_machine(item) for item in mine if item.sass] for mine in wheels]
+    common = set.intersection(*(set().union(*mine) for mine in libraries)) if all(libraries) else set()
+    return {
+        wanted
+        for wanted in common
+        if all(
+            any(has.major == wanted.major and has <= wanted for has in library)
+            for mine in libraries
+            for library in mine
+        )
+    }
+
+
+def _machine(code: CodeFacts) -> set[ComputeCapability]:
+    return {ComputeCapability(count.target.rstrip("af")) for count in code.sass}
+
+
+def newest_ptx(code: Iterable[CodeFacts]) -> ComputeCapability | None:
+    """Return the newest PTX for GPUs in general, None where there is none."""
+    found = [ComputeCapability(count.target) for item in code for count in item.ptx if count.target[-1].isdigit()]
+    return max(found) if found else None
 
 
 def served_claims(row: Row, read: Read) -> tuple[Claim, ...]:

@@ -13,7 +13,7 @@ from provision.model.environment_facts import EnvironmentFacts
 from provision.model.matrix import Matrix
 from provision.model.progress import Observer
 from provision.model.snapshot import Snapshot
-from provision.repair.patch import REPAIRS
+from provision.repair.files.patch import REPAIRS
 
 if TYPE_CHECKING:
     from provision.backends.uv import Uv

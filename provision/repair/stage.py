@@ -23,8 +23,8 @@ from provision.model.environment import RECORD_FOLDER
 from provision.model.remedy import CondaInstall, Install, PointKernel, Relocate, Remove, Step, Uninstall, Unset, Wire
 from provision.model.repair import PackageChange
 from provision.repair.context import StageContext
-from provision.repair.patch import REPAIRS
-from provision.repair.rewire import is_wired, rewire
+from provision.repair.files.patch import REPAIRS
+from provision.repair.steps.rewire import is_wired, rewire
 from provision.system import System, remove_tree
 
 __all__ = ["Carried", "StageContext", "build_stage", "carry_out"]
@@ -51,7 +51,7 @@ class Carried:
     Attributes:
         packages: distributions and conda packages that changed.
         outside: files outside of the environment that change (Jupyter kernels): their new content is where
-            `provision.repair.patch.outside_image` says, for `with_outside`.
+            `provision.repair.files.patch.outside_image` says, for `with_outside`.
         remarks: what the steps could not do, one line each; the proof decides whether it matters.
     """
 
@@ -72,7 +72,7 @@ def build_stage(prefix: Path, stage: Path, steps: Sequence[Step] | None = None) 
         steps: that will be carried out; None for any.
 
     Returns:
-        The folders that are links, relative, for `provision.repair.patch.difference`.
+        The folders that are links, relative, for `provision.repair.files.patch.difference`.
 
     Raises:
         ToolFailedError: code ``clone-failed``.
@@ -188,7 +188,7 @@ def _packages(context: StageContext, steps: Sequence[Step], remarks: list[str]) 
     if not wanted:
         return ()
     from provision.backends.uv import usable_cache  # noqa: PLC0415 - many repairs change no package
-    from provision.repair.packages import install_packages, resolve_packages, row_after  # noqa: PLC0415 - the same
+    from provision.repair.packages.install import install_packages, resolve_packages, row_after  # noqa: PLC0415 - the same
 
     # uv's cache stays the user's own, so that nothing is fetched twice; where it cannot be used, one of ours is.
     with tempfile.TemporaryDirectory(prefix="packages-", dir=context.stage.parent) as name:
@@ -209,7 +209,7 @@ def _conda(
 ) -> tuple[PackageChange, ...] | Denial:
     if not wanted:
         return ()
-    from provision.repair.conda import install_conda  # noqa: PLC0415 - few environments are conda's
+    from provision.repair.steps.conda import install_conda  # noqa: PLC0415 - few environments are conda's
 
     with tempfile.TemporaryDirectory(prefix="conda-", dir=context.stage.parent) as name:
         return install_conda(system, context, wanted, Path(name), remarks)
@@ -220,18 +220,18 @@ def _texts(context: StageContext, steps: Sequence[Step], remarks: list[str]) -> 
     outside: list[Path] = []
     moves, unsets, kernels = _of(Relocate, steps), _of(Unset, steps), _of(PointKernel, steps)
     if moves:
-        from provision.repair.relocate import relocate  # noqa: PLC0415 - rare
+        from provision.repair.steps.relocate import relocate  # noqa: PLC0415 - rare
 
         context.watch.step("naming the folder where the environment stands now")
         for move in moves:
             relocate(context, move.former)
     if unsets:
-        from provision.repair.scripts import unset  # noqa: PLC0415 - rare
+        from provision.repair.steps.scripts import unset  # noqa: PLC0415 - rare
 
         for item in unsets:
             remarks += unset(context, item.file, item.variable)
     if kernels:
-        from provision.repair.kernels import point  # noqa: PLC0415 - rare
+        from provision.repair.steps.kernels import point  # noqa: PLC0415 - rare
 
         for kernel in kernels:
             outside += point(context, kernel.file, remarks)

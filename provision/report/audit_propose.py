@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+from provision.audit.scratch import NOT_TRIED
 from provision.errors import ExitCode
 from provision.model.audit import ClaimVerdict, Proposal
 from provision.model.document import SCHEMA_VERSION, jsonable
@@ -22,11 +23,15 @@ _TITLES = {
 
 
 def proposal_exit_code(proposal: Proposal) -> ExitCode:
-    """Return 0; 1 where the row contradicts the wheel or does not import, 4 where the text is no matrix yet."""
-    if proposal.problems:
+    """Return 0; 1 where the row contradicts the wheel or does not import.
+
+    4 where the text is no matrix yet, or an import could not be tried.
+    """
+    tried = [why for why in proposal.imported.values() if not why.startswith(NOT_TRIED)]
+    if proposal.problems or len(tried) < len(proposal.imported):
         return ExitCode.CANNOT_TELL
     contradicted = any(claim.verdict is ClaimVerdict.CONTRADICTED for claim in proposal.claims)
-    fails = any(proposal.imported.values())
+    fails = any(tried)
     return ExitCode.CHECK_FAILED if contradicted or fails else ExitCode.DONE
 
 

@@ -35,7 +35,7 @@ def page_path(code: str) -> str:
 
 def page(cause: Cause) -> str:
     """Return the page of one cause."""
-    from provision.repair.remedies import INSTEAD, REPAIRED  # noqa: PLC0415 - doctor's reports have no use for it
+    from provision.repair.planning.remedies import INSTEAD, REPAIRED  # noqa: PLC0415 - doctor's reports have no use for it
 
     repaired = f"`repair` {REPAIRED[cause.code]}" if cause.repairable else f"no; printed is {INSTEAD[cause.code]}"
     return "\n".join(

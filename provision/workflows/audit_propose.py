@@ -107,11 +107,11 @@ def _imports(
 ) -> Iterator[Tried]:
     if options.imports == "none":
         return
-    pythons = material.release.pythons()
+    pythons = material.pythons
     near = str(material.tables["releases"][material.near.requirement].get("constraints", "")).split()
     entries = {name: entry["requirement"] for name, entry in material.tables.get("constraints", {}).items()}
     ordered = {name: entries[name] for name in (*near, *entries) if name in entries}
-    unmet = [text for text, series in material.unmet.items() if set(series) >= set(pythons)]
+    unmet = [text for text, series in material.unmet.items() if set(series) >= set(material.release.pythons())]
     sources = [
         entry["name"]
         for entry in material.tables.get("source_only", {}).values()

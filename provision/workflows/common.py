@@ -92,7 +92,7 @@ def cut_off_repair(prefix: Path) -> tuple[str, str]:
     """
     if next((prefix / RECORD_FOLDER).glob("repairs/*/stage"), None) is None:
         return "", ""
-    from provision.repair.journal import unfinished  # noqa: PLC0415 - few repairs are cut off
+    from provision.repair.history.journal import unfinished  # noqa: PLC0415 - few repairs are cut off
 
     try:
         entry = unfinished(prefix)

@@ -12,8 +12,8 @@ from provision.model.level import Level
 from provision.model.progress import Observer, Silent
 from provision.model.repair import Entry, RepairOutcome, RepairResult
 from provision.probes.environment import locate
-from provision.repair.journal import hold, unfinished
-from provision.repair.plan import plan_repair
+from provision.repair.history.journal import hold, unfinished
+from provision.repair.planning.plan import plan_repair
 from provision.repair.processes import running_in
 from provision.system import System
 from provision.workflows.common import how_cut_off

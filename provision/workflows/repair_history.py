@@ -16,8 +16,8 @@ from provision.model.level import Level
 from provision.model.progress import Observer, Silent
 from provision.model.repair import Entry, EntryState, RepairOutcome, RepairResult
 from provision.model.verdict import Verdict
-from provision.repair.journal import hold, read_history, unfinished
-from provision.repair.patch import deviations
+from provision.repair.files.patch import deviations
+from provision.repair.history.journal import hold, read_history, unfinished
 from provision.system import System
 from provision.workflows.common import how_cut_off
 from provision.workflows.create_work import Stopwatch

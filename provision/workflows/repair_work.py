@@ -18,9 +18,9 @@ from provision.model.progress import Observer
 from provision.model.repair import EntryState, PackageChange, Patch, RepairOutcome, RepairPlan, RepairResult
 from provision.model.verdict import Verdict
 from provision.repair.better import complaint
-from provision.repair.journal import Held, hold
-from provision.repair.journal_entry import Journal
-from provision.repair.patch import difference, with_outside
+from provision.repair.files.patch import difference, with_outside
+from provision.repair.history.journal import Held, hold
+from provision.repair.history.journal_entry import Journal
 from provision.repair.stage import StageContext, build_stage, carry_out
 from provision.system import System
 from provision.workflows.create_watch import UvWatch

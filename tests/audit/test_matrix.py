@@ -24,6 +24,7 @@ from provision.audit.demands import applies, meeting
 from provision.audit.matrix import audit_matrix
 from provision.audit.net import Net
 from provision.audit.reader import Reader
+from provision.audit.set_claims import common_code, newest_ptx
 from provision.errors import ToolFailedError
 from provision.matrix import load
 from provision.model.artifact import Artifact, Release
@@ -452,11 +453,33 @@ def test_code_that_was_read_decides(tmp_path: Path, found: CodeFacts, kinds: lis
     file.write_text(MATRIX.replace("NAME", NAME).replace("HASH", "1" * 64))
     row = load(file).rows[0]
     facts = WheelFacts(Artifact("tensorflow", "2.99.0", NAME), code=(found,))
-    claims = row_claims(row, Read({row.requirement: facts}))
+    claims = row_claims(row, Read({row.requirement: facts}, nvcc={row.requirement: False}))
     assert [claim.kind for claim in claims if claim.verdict is ClaimVerdict.CONTRADICTED] == kinds
+    wrong = row_claims(row, Read({row.requirement: facts}, nvcc={row.requirement: True}))
+    assert [claim.found for claim in wrong if claim.kind == "xla"] == ["it knows it"]
     assert {claim.kind for claim in claims if claim.verdict is ClaimVerdict.CONFIRMED} == {
         "sass",
         "ptx",
         "modules",
         "glibc",
+        "xla",
     } - set(kinds)
+
+
+def library(name: str, sass: str, ptx: str) -> CodeFacts:
+    machine = tuple(CodeCount(item, 1) for item in sass.split())
+    return CodeFacts(f"nvidia/lib/{name}", 1, machine, tuple(CodeCount(item, 1, "8.8") for item in ptx.split()))
+
+
+def test_code_of_a_set_is_what_every_library_serves() -> None:
+    blas = [
+        library("libcublas.so.12", "5.0 7.0 7.5 8.0 8.6 9.0", "9.0"),
+        library("libcublasLt.so.12", "5.0 7.0 8.0 8.9 9.0", "9.0"),
+    ]
+    dnn = [
+        library("libcudnn_adv.so.9", "7.5 8.0 8.6 9.0a 10.0f", "12.1"),
+        library("libcudnn_engines.so.9", "5.0 7.0 7.5 8.0 8.6 9.0 10.0f", "5.2 12.1"),
+        library("libcudnn.so.9", "", ""),
+    ]
+    assert {item.text for item in common_code([blas, dnn])} == {"7.5", "8.0", "8.6", "9.0"}
+    assert [str(newest_ptx(mine)) for mine in (blas, dnn)] == ["9.0", "12.1"]

@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from audit.lab import Shop, make_wheel
+from audit.conftest import AND_CUDA
+from audit.lab import BUILD_INFO, Shop, make_wheel
 
 import provision
 from provision.audit.row_sets import Wanted, serving
@@ -38,8 +39,30 @@ def propose(shop: Shop, home: Path, *words: str) -> subprocess.CompletedProcess[
     return subprocess.run(command, env=environ, cwd=home, capture_output=True, text=True, timeout=120, check=False)
 
 
-@pytest.mark.usefixtures("tensorflow")
-def test_a_row_is_written_out_of_the_wheel_alone(shop: Shop, matrix: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def release(shop: Shop, framework: Callable[..., bytes]) -> Callable[[str], Path]:
+    """Put a wheel of TensorFlow for a Python into the shop; its glibc is newer than that of any machine that tests."""
+    known = load().sets["cu125-cudnn93"]
+    for pin in known.pins:
+        tools = (known.ptxas, known.libdevice) if pin.name.startswith("nvidia-cuda-nvcc") else ()
+        paths = (*pin.libraries.values(), *(path for path in tools if path))
+        make_wheel(shop.folder, pin.name, pin.version, dict.fromkeys(paths, b"x"), tag="py3-none-manylinux_2_17_x86_64")
+    members = {
+        "tensorflow/python/platform/build_info.py": BUILD_INFO.encode(),
+        "tensorflow/libtensorflow_framework.so.2": framework("libcudart.so.12", "libcudnn.so.9"),
+    }
+
+    def build(python: str) -> Path:
+        tag = f"{python}-{python}-manylinux_2_40_x86_64"
+        return make_wheel(shop.folder, "tensorflow", "2.99.0", members, tag=tag, more=AND_CUDA)
+
+    return build
+
+
+def test_a_row_is_written_out_of_the_wheel_alone(
+    shop: Shop, matrix: Path, release: Callable[[str], Path], tmp_path: Path
+) -> None:
+    release("cp312")
     make_wheel(shop.folder, "numpy", "1.26.4", {"numpy/__init__.py": b""}, tag="cp312-cp312-manylinux_2_17_x86_64")
     before = matrix.read_text()
     shown = propose(shop, tmp_path, "--tf", "2.99.0", "--no-import", "--json")
@@ -69,13 +92,10 @@ def test_a_row_is_written_out_of_the_wheel_alone(shop: Shop, matrix: Path, tmp_p
 
 
 def test_a_requirement_that_nothing_meets_takes_a_python_away(
-    shop: Shop, matrix: Path, tensorflow: Path, tmp_path: Path
+    shop: Shop, matrix: Path, release: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    for series in ("311", "312"):
-        tag = f"cp{series}-cp{series}-manylinux_2_17_x86_64"
-        target = tensorflow.with_name(f"tensorflow-2.99.0-{tag}.whl")
-        if target != tensorflow:
-            target.write_bytes(tensorflow.read_bytes())
+    release("cp311")
+    release("cp312")
     make_wheel(shop.folder, "numpy", "1.26.4", {"numpy/__init__.py": b""}, tag="cp311-cp311-manylinux_2_17_x86_64")
     done = propose(shop, tmp_path, "--tf", "2.99.0", "--no-import", "--write")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -200,7 +200,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 SOUND = receipt(MATRIX)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(places(SOUND)),
     st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False) | st.just([]) | st.just({}),

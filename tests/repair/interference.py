@@ -14,8 +14,8 @@ from repair.trees import stage_of
 
 from provision.errors import NotRolledBackError, ToolFailedError
 from provision.model.repair import EntryState, PackageChange
-from provision.repair.journal import hold, unfinished
-from provision.repair.patch import difference
+from provision.repair.files.patch import difference
+from provision.repair.history.journal import hold, unfinished
 
 _CHANGING = frozenset(
     {

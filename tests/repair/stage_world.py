@@ -15,7 +15,7 @@ from provision.model.created import Denial
 from provision.model.environment import RECORD_FOLDER
 from provision.model.progress import Silent
 from provision.model.remedy import Step
-from provision.repair.patch import REPAIRS
+from provision.repair.files.patch import REPAIRS
 from provision.repair.stage import Carried, StageContext, build_stage, carry_out
 from provision.snapshot.interpreter import ask
 from provision.snapshot.snapshot import Wanted, take

@@ -29,7 +29,7 @@ from provision.model.repair import PackageChange
 from provision.model.snapshot import Snapshot
 from provision.model.versions import CudaVersion, GlibcVersion
 from provision.repair.context import StageContext
-from provision.repair.patch import REPAIRS
+from provision.repair.files.patch import REPAIRS
 from provision.repair.stage import build_stage
 
 _PLACE = PLACEHOLDER.encode()
@@ -196,8 +196,10 @@ def test_a_moved_prefix_becomes_what_it_would_be_had_it_been_made_there(
     }
     now = tree(staged.stage)
     differing = {path for path in wanted if wanted[path] != now[path]}
-    # rattler says when it made a record; the rest of it is the same.
-    assert all(path.startswith("conda-meta/") for path in differing)
+    # rattler says when it made a record; the rest of it is the same. A first line of 127 bytes or more it replaces by
+    # one that goes through env and needs an activation.
+    long = {"bin/tool"} if len(f"#!{place}/bin/python3.8") >= 127 else set()
+    assert {path for path in differing if not path.startswith("conda-meta/")} == long
     record = json.loads((staged.stage / "conda-meta/placed-1.0-0.json").read_text())
     sums = {item["_path"]: item.get("sha256_in_prefix") for item in record["paths_data"]["paths"]}
     for path in ("lib/libplaced.so", "lib/placed.pc"):

@@ -13,7 +13,7 @@ from repair.test_command import at_terminal
 
 DIE = """
 import os, signal
-from provision.repair.journal_entry import Journal
+from provision.repair.history.journal_entry import Journal
 real = Journal.advance
 def advance(self, state):
     real(self, state)
@@ -30,7 +30,7 @@ work.carry_out = carry_out
 """
 DIE_HALF_WAY = """
 import os, signal
-from provision.repair.settle import Settling
+from provision.repair.files.settle import Settling
 real = Settling.run
 def run(self, moves, on_path):
     seen = []

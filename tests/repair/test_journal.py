@@ -19,9 +19,9 @@ from repair.trees import in_memory, make_before, picture, stage_of, write
 from provision.backends.transaction import Transaction, journal_path
 from provision.errors import InvalidFileError, NotRolledBackError, ToolFailedError
 from provision.model.repair import Entry, EntryState, PackageChange, Patch, Repairing
-from provision.repair.entry_file import parse_entry, render_entry
-from provision.repair.journal import Held, hold, read_history, unfinished
-from provision.repair.patch import difference
+from provision.repair.files.patch import difference
+from provision.repair.history.entry_file import parse_entry, render_entry
+from provision.repair.history.journal import Held, hold, read_history, unfinished
 
 CAUSE = Repairing("cudnn-too-old", "cuDNN is 8.6", "install cuDNN 9", ())
 
@@ -249,7 +249,7 @@ def test_an_environment_without_write_rights(prefix: Path, monkeypatch: pytest.M
     def refused(path: Path) -> int:
         raise OSError(errno.EROFS, "Read-only file system", str(path))
 
-    monkeypatch.setattr("provision.repair.lock.lock_file", refused)
+    monkeypatch.setattr("provision.repair.history.lock.lock_file", refused)
     assert unfinished(prefix) == cut
     with pytest.raises(ToolFailedError) as caught:
         hold(prefix)
@@ -260,7 +260,7 @@ def test_a_file_system_without_locks(prefix: Path, monkeypatch: pytest.MonkeyPat
     def refused(path: Path) -> int:
         raise OSError(errno.ENOLCK, "No locks available", str(path))
 
-    monkeypatch.setattr("provision.repair.lock.lock_file", refused)
+    monkeypatch.setattr("provision.repair.history.lock.lock_file", refused)
     with pytest.raises(ToolFailedError) as caught:
         hold(prefix)
     assert caught.value.code == "no-locks"
@@ -331,7 +331,7 @@ def test_a_disk_that_fails_while_walking_back_is_told_and_tried_again(
 
     with hold(prefix) as held:
         with monkeypatch.context() as patched:
-            patched.setattr("provision.repair.settle.bring", failing)
+            patched.setattr("provision.repair.files.settle.bring", failing)
             with pytest.raises(NotRolledBackError):
                 held.recover(cut, finish=False)
         held.recover(cut, finish=False)

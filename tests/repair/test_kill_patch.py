@@ -24,7 +24,7 @@ from repair.interference import (
 from repair.trees import Picture, in_memory, make_before, picture, remove_all, stage_of
 
 from provision.model.repair import EntryState
-from provision.repair.journal import read_history, unfinished
+from provision.repair.history.journal import read_history, unfinished
 
 
 class World:

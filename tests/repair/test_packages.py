@@ -24,7 +24,7 @@ from provision.model.created import Denial
 from provision.model.progress import Silent
 from provision.model.remedy import Install, Uninstall
 from provision.model.repair import PackageChange
-from provision.repair.packages import PackagePlan, install_packages, resolve_packages, row_after
+from provision.repair.packages.install import PackagePlan, install_packages, resolve_packages, row_after
 from provision.system import remove_tree
 
 

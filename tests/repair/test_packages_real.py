@@ -13,7 +13,7 @@ from uv import find_uv_bin
 
 from provision.model.progress import Silent
 from provision.model.remedy import Install, Uninstall
-from provision.repair.packages import PackagePlan, install_packages, resolve_packages
+from provision.repair.packages.install import PackagePlan, install_packages, resolve_packages
 from provision.workflows.common import load_matrix
 from provision.workflows.settings import load_settings
 

@@ -13,7 +13,7 @@ from repair.trees import LIB, in_memory, make_before, picture, stage_of, write
 
 from provision.errors import ToolFailedError
 from provision.model.repair import Patch
-from provision.repair.patch import (
+from provision.repair.files.patch import (
     deviations,
     difference,
     go_back,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from repair.trees import in_memory, picture, write
 
-from provision.repair.patch import deviations, difference, go_back, go_forward, keep
+from provision.repair.files.patch import deviations, difference, go_back, go_forward, keep
 
 Tree = dict[str, tuple[str, int]]
 """Kind and flavour by path; what stands below something that is no folder is left out."""

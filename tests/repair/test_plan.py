@@ -31,8 +31,8 @@ from provision.model.remedy import (
 from provision.model.repair import RepairPlan
 from provision.model.snapshot import Snapshot
 from provision.model.versions import GlibcVersion, PythonVersion, TfVersion
-from provision.repair.plan import plan_repair
-from provision.repair.remedies import INSTEAD, REPAIRED
+from provision.repair.planning.plan import plan_repair
+from provision.repair.planning.remedies import INSTEAD, REPAIRED
 from provision.snapshot.snapshot import judge_installed
 from provision.system import System
 

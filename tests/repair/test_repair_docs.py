@@ -9,7 +9,7 @@ from pathlib import Path
 
 from provision.doctor.causes import CAUSES
 from provision.errors import ExitCode
-from provision.repair.remedies import INSTEAD, REPAIRED
+from provision.repair.planning.remedies import INSTEAD, REPAIRED
 from provision.report.doctor import by_category
 
 ROOT = Path(__file__).parents[2]

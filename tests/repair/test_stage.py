@@ -17,7 +17,7 @@ from provision.errors import ToolFailedError
 from provision.model.created import Denial
 from provision.model.remedy import Install, PointKernel, Relocate, Remove, Uninstall, Unset, Wire
 from provision.model.repair import PackageChange
-from provision.repair.patch import difference, outside_image, with_outside
+from provision.repair.files.patch import difference, outside_image, with_outside
 
 SITE = f"lib/python{SERIES}/site-packages"
 

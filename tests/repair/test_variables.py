@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from provision.repair.scripts import without
+from provision.repair.steps.scripts import without
 
 NAME = "CUDA_VISIBLE_DEVICES"
 

@@ -13,7 +13,7 @@ from doctor.lab.bench import Bench, Fault
 from doctor.lab.copies import SOUND
 from repair.lab.expected import surprise
 
-from provision.repair.plan import plan_repair
+from provision.repair.planning.plan import plan_repair
 
 pytestmark = [pytest.mark.e2e, pytest.mark.index]
 

@@ -21,7 +21,7 @@ from repair.lab.workshop import Workshop, differences, told
 
 from provision.model.level import Level
 from provision.model.repair import EntryState, RepairOutcome
-from provision.repair.journal import read_history, unfinished
+from provision.repair.history.journal import read_history, unfinished
 
 pytestmark = [pytest.mark.e2e, pytest.mark.index]
 
@@ -34,7 +34,7 @@ QUICKLY = ("--yes", "--level", "gate")
 
 KILLED = """\
 import os, signal, sys
-from provision.repair import settle
+from provision.repair.files import settle
 from provision.cli.main import main
 left = int(sys.argv.pop(1))
 def counted(step):

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from provision.model.doctor import Diagnosis, Effect, Finding, Role
 from provision.model.repair import RepairPlan
 from provision.model.snapshot import Snapshot
-from provision.repair.carrying import carried
-from provision.repair.choosing import choose, merged
-from provision.repair.refusing import denial_of, nearest_release
+from provision.repair.planning.carrying import carried
+from provision.repair.planning.choosing import choose, merged
+from provision.repair.planning.refusing import denial_of, nearest_release
 
 _SCRIPTS_ARE_BROKEN = ("environment_moved",)
 """What TensorFlow itself may not mind, so that doctor calls it only possible, and what is wrong all the same."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from provision.model.environment import RECORD_FOLDER
 from provision.model.repair import Patch
-from provision.repair.patch import REPAIRS
-from provision.repair.settle import BYTE_CODE
+from provision.repair.files.patch import REPAIRS
+from provision.repair.files.settle import BYTE_CODE
 
 Mark = tuple[int, int, int]
 """Type and mode, size, time of the last change of the content in nanoseconds; of a folder only the first, since what is

@@ -15,7 +15,7 @@ from provision.backends.installed_files import InstalledFile, digest_of, install
 from provision.backends.layout import site_packages_of
 from provision.backends.uv import Uv, failed
 from provision.model.environment_facts import IMPORTED_MODULES
-from provision.repair.package_limits import is_version
+from provision.repair.packages.limits import is_version
 from provision.snapshot.distributions import info_folders
 
 _METADATA = re.compile(r"\A[^~].*\.(dist|egg)-info\Z")

@@ -13,7 +13,7 @@ from pathlib import Path
 from provision.backends.journal import lock_file
 from provision.backends.transaction import journal_path
 from provision.errors import InvalidFileError, ToolFailedError
-from provision.repair.images import kind_of, remove
+from provision.repair.files.images import kind_of, remove
 
 _NAME = "lock"
 _PATIENCE = 0.5

@@ -14,12 +14,12 @@ from provision.backends.transaction import remove_patiently
 from provision.errors import ToolFailedError
 from provision.model.environment import RECORD_FOLDER
 from provision.model.repair import Entry, EntryState, PackageChange, Patch
-from provision.repair import lock
-from provision.repair.entry_file import parse_entry, render_entry
-from provision.repair.footprint import Footprint, changed_since
-from provision.repair.images import kind_of, remove, sync_file_system
-from provision.repair.patch import REPAIRS, go_back, go_forward, keep, lacking
-from provision.repair.settle import OnPath
+from provision.repair.files.images import kind_of, remove, sync_file_system
+from provision.repair.files.patch import REPAIRS, go_back, go_forward, keep, lacking
+from provision.repair.files.settle import OnPath
+from provision.repair.history import lock
+from provision.repair.history.entry_file import parse_entry, render_entry
+from provision.repair.history.footprint import Footprint, changed_since
 from provision.system import interrupts_wait, write_atomic
 
 ENDED = (EntryState.DONE, EntryState.UNDONE)

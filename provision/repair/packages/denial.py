@@ -12,7 +12,7 @@ from provision.backends.uv_talk import cause_of, clean, derivation, mentions
 from provision.model.created import Denial
 from provision.model.environment_facts import EnvironmentFacts
 from provision.model.matrix import Row
-from provision.repair.package_limits import Limit
+from provision.repair.packages.limits import Limit
 
 FRAMEWORKS = ("torch", "jax", "jaxlib", "mxnet", "paddlepaddle-gpu", "cupy-cuda11x", "cupy-cuda12x")
 """What brings CUDA libraries of its own, in versions of its own."""

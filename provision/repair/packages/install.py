@@ -27,7 +27,7 @@ from provision.model.remedy import Install, Step, Uninstall
 from provision.model.repair import PackageChange
 from provision.model.versions import TfVersion
 from provision.probes.environment import TENSORFLOW_DISTRIBUTIONS
-from provision.repair.package_files import (
+from provision.repair.packages.files import (
     Claims,
     forget_former,
     installed,
@@ -37,9 +37,9 @@ from provision.repair.package_files import (
     tangled,
     unreadable_aside,
 )
-from provision.repair.package_limits import named, own_packages, same_public
-from provision.repair.package_remarks import remarks_on
-from provision.repair.package_resolution import Resolver
+from provision.repair.packages.limits import named, own_packages, same_public
+from provision.repair.packages.remarks import remarks_on
+from provision.repair.packages.resolution import Resolver
 
 
 @dataclass(frozen=True)

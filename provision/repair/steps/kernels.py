@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.repair.context import StageContext
-from provision.repair.patch import outside_image
+from provision.repair.files.patch import outside_image
 from provision.system import write_atomic
 
 _LIMIT = 4 << 20

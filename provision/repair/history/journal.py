@@ -26,12 +26,12 @@ from provision import __version__
 from provision.backends.transaction import remove_patiently
 from provision.errors import InvalidFileError, NotRolledBackError, ToolFailedError
 from provision.model.repair import Entry, EntryState, Repairing
-from provision.repair import lock
-from provision.repair.entry_file import IDENT, first_line, read_entry, read_lines
-from provision.repair.footprint import footprint
-from provision.repair.images import kind_of
-from provision.repair.journal_entry import ENDED, ENTRY, LINES, Journal, discard, repairs_folder, tidy
-from provision.repair.settle import OnPath
+from provision.repair.files.images import kind_of
+from provision.repair.files.settle import OnPath
+from provision.repair.history import lock
+from provision.repair.history.entry_file import IDENT, first_line, read_entry, read_lines
+from provision.repair.history.footprint import footprint
+from provision.repair.history.journal_entry import ENDED, ENTRY, LINES, Journal, discard, repairs_folder, tidy
 from provision.system import sync_directory, write_atomic
 
 UNFINISHED = (EntryState.APPLYING, EntryState.APPLIED, EntryState.UNDOING)

@@ -13,7 +13,7 @@ from provision.model.lock import normalised
 from provision.model.remedy import Install, PointKernel, Remove, Step, Uninstall, Unset, Wire
 from provision.model.repair import Repairing
 from provision.model.snapshot import Snapshot
-from provision.repair.suiting import suited
+from provision.repair.planning.suiting import suited
 
 _TENSORFLOW = ("tensorflow", "tf-nightly")
 

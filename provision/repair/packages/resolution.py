@@ -17,8 +17,8 @@ from provision.model.environment_facts import EnvironmentFacts, Package
 from provision.model.lock import Locked, normalised
 from provision.model.matrix import Row, SourceOnly
 from provision.probes.environment import TENSORFLOW_DISTRIBUTIONS
-from provision.repair.package_denial import between, explain
-from provision.repair.package_limits import Limit, is_version, limits, named, needed_by, newly_broken, unmet
+from provision.repair.packages.denial import between, explain
+from provision.repair.packages.limits import Limit, is_version, limits, named, needed_by, newly_broken, unmet
 
 _ROUNDS = 4
 """How often packages that would break are taken into account and the resolver is asked again."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from provision.errors import ToolFailedError
 from provision.model.repair import NOTHING, PathState
-from provision.repair.images import bring, confined, is_in, kind_of, put, remove, sync_file_system
+from provision.repair.files.images import bring, confined, is_in, kind_of, put, remove, sync_file_system
 from provision.system import remove_tree
 
 BYTE_CODE = "__pycache__"

@@ -2,7 +2,7 @@
 
 What names the folder in a venv or virtualenv: the first lines of scripts, activation scripts, the command that made
 it in ``pyvenv.cfg``, ``.pth`` files and finders of editable installs, Jupyter kernels inside, absolute links. In a
-conda environment also what its packages' records say (`provision.repair.relocate_conda`).
+conda environment also what its packages' records say (`provision.repair.steps.relocate_conda`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from pathlib import Path
 from provision.backends.scripts import correct_records
 from provision.errors import ToolFailedError
 from provision.repair.context import StageContext
-from provision.repair.relocate_conda import AFTER, BEFORE, correct_metadata, placed_files, replaced_in_binary, too_long
+from provision.repair.steps.relocate_conda import (
+    AFTER,
+    BEFORE,
+    correct_metadata,
+    placed_files,
+    replaced_in_binary,
+    too_long,
+)
 from provision.system import write_atomic
 
 _LIMIT = 4 << 20

@@ -11,8 +11,8 @@ from pathlib import Path
 from provision.errors import ToolFailedError
 from provision.model.environment import RECORD_FOLDER
 from provision.model.repair import NOTHING, Patch, PathChange, PathState
-from provision.repair.images import bring, confined, is_in, kind_of, state_of
-from provision.repair.settle import BYTE_CODE, Images, Move, OnPath, Settling
+from provision.repair.files.images import bring, confined, is_in, kind_of, state_of
+from provision.repair.files.settle import BYTE_CODE, Images, Move, OnPath, Settling
 
 REPAIRS = "repairs"
 """The folder of the journal, below `RECORD_FOLDER`."""

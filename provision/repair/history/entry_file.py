@@ -20,7 +20,7 @@ from provision.errors import InvalidFileError
 from provision.model.document import SCHEMA_VERSION
 from provision.model.environment import RECORD_FOLDER
 from provision.model.repair import NOTHING, Entry, EntryState, PackageChange, Patch, PathChange, PathState
-from provision.repair.patch import REPAIRS
+from provision.repair.files.patch import REPAIRS
 
 T = TypeVar("T")
 IDENT = re.compile(r"[0-9a-f]{8}\Z")

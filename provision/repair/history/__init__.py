@@ -1,0 +1,1 @@
+"""The journal in the environment: what is done is on the disk before it is done."""

@@ -1,0 +1,1 @@
+"""Distributions in the copy: resolved to exact files, then changed."""

@@ -1,0 +1,1 @@
+"""Findings → what repair does about them; pure."""

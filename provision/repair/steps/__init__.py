@@ -1,0 +1,1 @@
+"""What else is changed in the copy: wiring, scripts, places, kernels, conda packages."""
