@@ -21,9 +21,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from provision.audit.cache import Cache
-from provision.audit.reader import Reader
-from provision.audit.wheel import PLAIN, wheel_facts
+from provision.audit.contents.wheel import PLAIN, wheel_facts
+from provision.audit.reading.cache import Cache
+from provision.audit.reading.reader import Reader
 
 RELEASES = ("2.4.1", "2.10.1", "2.14.1", "2.15.1", "2.16.2", "2.17.1", "2.18.1", "2.19.1", "2.20.0", "2.21.0")
 TEXTS, PLAINLY, ALL = 0.5, 12.0, 5.0

@@ -10,15 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from provision.audit.claims import Read, row_claims
-from provision.audit.deep import scan_library
-from provision.audit.dynamic import read_exports
-from provision.audit.fatbin import TooMuchCodeError
-from provision.audit.framework import read_framework
-from provision.audit.installed import Files
-from provision.audit.metadata import read_metadata, read_names
-from provision.audit.search import search, searched
-from provision.audit.symbols import TooManyNamesError, cover
+from provision.audit.claims.row import Read, row_claims
+from provision.audit.contents.deep import scan_library
+from provision.audit.contents.dynamic import read_exports
+from provision.audit.contents.fatbin import TooMuchCodeError
+from provision.audit.contents.framework import read_framework
+from provision.audit.contents.installed import Files
+from provision.audit.contents.metadata import read_metadata, read_names
+from provision.audit.contents.search import search, searched
+from provision.audit.contents.symbols import TooManyNamesError, cover
 from provision.errors import InvalidFileError
 from provision.model.artifact import Artifact, Cost
 from provision.model.audit import Claim, ClaimVerdict

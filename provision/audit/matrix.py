@@ -12,16 +12,16 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pydantic import TypeAdapter, ValidationError
 
-from provision.audit.claims import Read, row_claims
-from provision.audit.cover import with_symbols
-from provision.audit.demand_claims import asked_of_index, demand_claims
-from provision.audit.demands import applies, meeting
-from provision.audit.index import Found, Located
-from provision.audit.reader import Reader
-from provision.audit.set_claims import MEASURED, served_claims, set_claims
-from provision.audit.strings import knows_nvcc
-from provision.audit.table_claims import table_claims
-from provision.audit.wheel import PLAIN, OpenWheel, wheel_facts
+from provision.audit.claims.demands import asked_of_index, demand_claims
+from provision.audit.claims.row import Read, row_claims
+from provision.audit.claims.sets import MEASURED, served_claims, set_claims
+from provision.audit.claims.tables import table_claims
+from provision.audit.contents.cover import with_symbols
+from provision.audit.contents.demands import applies, meeting
+from provision.audit.contents.strings import knows_nvcc
+from provision.audit.contents.wheel import PLAIN, OpenWheel, wheel_facts
+from provision.audit.reading.index import Found, Located
+from provision.audit.reading.reader import Reader
 from provision.errors import ProvisionError
 from provision.model.artifact import Cost, Release
 from provision.model.audit import Claim, MatrixAudit

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from provision.audit.scratch import NOT_TRIED
+from provision.audit.proposal.scratch import NOT_TRIED
 from provision.errors import ExitCode
 from provision.model.audit import ClaimVerdict, Proposal
 from provision.model.document import SCHEMA_VERSION, jsonable

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from provision.audit.search import searched
+from provision.audit.contents.search import searched
 from provision.errors import ExitCode
 from provision.model.artifact import Artifact, Cost
 from provision.model.document import SCHEMA_VERSION, jsonable

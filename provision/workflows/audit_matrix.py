@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from provision.audit.matrix import audit_matrix as hold
-from provision.audit.reader import Reader
+from provision.audit.reading.reader import Reader
 from provision.errors import UsageError
 from provision.model.audit import MatrixAudit
 from provision.model.matrix import Matrix, Row

@@ -10,14 +10,15 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from provision.audit.propose import Known, checked, material_of, propose
-from provision.audit.reader import Reader
-from provision.audit.row_material import Material
-from provision.audit.scratch import Tried, try_import
+from provision.audit.proposal.material import Material
+from provision.audit.proposal.propose import Known, checked, material_of, propose
+from provision.audit.proposal.scratch import Tried, try_import
+from provision.audit.reading.reader import Reader
 from provision.errors import InvalidFileError, UsageError
 from provision.model.audit import ClaimVerdict, Proposal
-from provision.system import System, write_atomic
+from provision.system import System
 from provision.workflows.common import load_matrix
+from provision.workflows.own_matrix import check_own, write_matrix
 from provision.workflows.settings import load_settings
 
 _RELEASE, _NIGHTLY = "tensorflow", "tf-nightly"
@@ -61,13 +62,16 @@ def audit_propose(
         tell: told what is done.
 
     Raises:
-        UsageError: code ``bad-tf-spec``, ``known-release``, ``unknown-release`` or ``no-wheel``.
+        UsageError: code ``bad-tf-spec``, ``known-release``, ``unknown-release``, ``no-wheel``, or with
+            ``write`` ``matrix-not-yours``: it is the one that is installed with us.
         InvalidFileError: the matrix is wrong, the wheel is hostile or no CUDA build; with ``write`` also code
             ``incomplete-row``: what was found is not a row yet, or contradicts itself.
-        ToolFailedError: the index or a server cannot be read.
+        ToolFailedError: the index or a server cannot be read, or the matrix cannot be written.
     """
     matrix = load_matrix(options.matrix_file, load_settings(folder))
     path = Path(matrix.path)
+    if options.write:
+        check_own(path)
     known = Known(matrix, path.read_bytes().decode("utf-8"))
     today = dt.datetime.now(dt.timezone.utc).date().isoformat()
     with Reader(system, download=options.download) as reader:
@@ -137,5 +141,5 @@ def _written(path: Path, proposal: Proposal) -> Proposal:
             why=wrong,
             hint="without --write it is shown; complete it by hand, then `tfgpu-provision matrix format FILE`",
         )
-    write_atomic(path, proposal.text, mode=path.stat().st_mode & 0o777)
+    write_matrix(path, proposal.text)
     return dataclasses.replace(proposal, written=True)

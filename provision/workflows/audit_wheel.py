@@ -6,11 +6,11 @@ import dataclasses
 import re
 from pathlib import Path
 
-from provision.audit.cover import with_symbols
-from provision.audit.extra import by_pins, with_search
-from provision.audit.index import Located, parse_spec
-from provision.audit.reader import Reader
-from provision.audit.wheel import CODE, PLAIN, wheel_facts
+from provision.audit.contents.cover import with_symbols
+from provision.audit.contents.extra import by_pins, with_search
+from provision.audit.contents.wheel import CODE, PLAIN, wheel_facts
+from provision.audit.reading.index import Located, parse_spec
+from provision.audit.reading.reader import Reader
 from provision.errors import UsageError
 from provision.model.wheel import Unread, WheelFacts
 from provision.system import System

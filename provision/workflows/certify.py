@@ -6,19 +6,17 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
-from provision.audit.receipts import LIMIT, certify
-from provision.errors import InvalidFileError, ToolFailedError, UsageError
-from provision.matrix import default_path
+from provision.audit.receipts.held import LIMIT, certify
+from provision.errors import InvalidFileError, UsageError
 from provision.matrix.attach import attach
 from provision.matrix.loading import read
 from provision.matrix.tree import Problems
 from provision.model.certified import Certification, Certified
 from provision.model.measurement import Measurement
-from provision.system import System, write_atomic
+from provision.system import System
 from provision.workflows.common import load_matrix
+from provision.workflows.own_matrix import check_own, write_matrix
 from provision.workflows.settings import load_settings
-
-_SHIPPED = "_data"
 
 
 def certify_receipts(
@@ -42,13 +40,8 @@ def certify_receipts(
     """
     matrix = load_matrix(matrix_file, load_settings(folder))
     path = Path(matrix.path)
-    if write and path == default_path() and path.parent.name == _SHIPPED:
-        raise UsageError(
-            "the matrix in force is installed with this program",
-            code="matrix-not-yours",
-            why=(str(path), "the next installation would undo what is written into it"),
-            hint="name a file of your own with --matrix FILE",
-        )
+    if write:
+        check_own(path)
     certified: list[Certified] = []
     measured: dict[str, list[Measurement]] = {}
     known = {item.sha256 for row in matrix.rows for item in row.measurements}
@@ -67,11 +60,7 @@ def certify_receipts(
             "the matrix would be wrong with these receipts", code="invalid-matrix", why=problems.lines
         )
     if write and after != before:
-        try:
-            write_atomic(path, after, mode=path.stat().st_mode & 0o777)
-        except OSError as error:
-            why = (error.strerror or str(error),)
-            raise ToolFailedError(f"{path} cannot be written", code="matrix-not-written", why=why) from error
+        write_matrix(path, after)
     return Certification(
         str(path), tuple(certified), _diff(path.name, before, after), written=write and after != before
     )

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from audit.lab import BUILD_INFO, Shop, make_wheel, start
 
-from provision.audit.cache import Cache
-from provision.audit.net import Net
-from provision.audit.reader import Reader
+from provision.audit.reading.cache import Cache
+from provision.audit.reading.net import Net
+from provision.audit.reading.reader import Reader
 from provision.system import System
 
 FRAMEWORK = Path(__file__).parent.parent / "verify/tiny_framework.c"

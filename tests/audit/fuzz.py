@@ -22,14 +22,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from provision.audit import without_kernels
-from provision.audit.cache import Cache
-from provision.audit.deep import scan_library
-from provision.audit.dynamic import read_dynamic_facts, read_exports
-from provision.audit.fatbin import MARK, TooMuchCodeError
-from provision.audit.reader import Reader
-from provision.audit.symbols import TooManyNamesError
-from provision.audit.wheel import OpenWheel, wheel_facts
+from provision.audit.contents import without_kernels
+from provision.audit.contents.deep import scan_library
+from provision.audit.contents.dynamic import read_dynamic_facts, read_exports
+from provision.audit.contents.fatbin import MARK, TooMuchCodeError
+from provision.audit.contents.symbols import TooManyNamesError
+from provision.audit.contents.wheel import OpenWheel, wheel_facts
+from provision.audit.reading.cache import Cache
+from provision.audit.reading.reader import Reader
 from provision.errors import ProvisionError
 
 SECONDS = 20

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from provision.audit.fatbin import ENTRY, LZ4, MARK, PTX, SASS
+from provision.audit.contents.fatbin import ENTRY, LZ4, MARK, PTX, SASS
 
 
 def fatbin(*entries: bytes, size: int | None = None) -> bytes:

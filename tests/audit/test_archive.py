@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from audit.lab import make_wheel
 
-from provision.audit.archive import Archive
-from provision.audit.source import LocalSource
+from provision.audit.reading.archive import Archive
+from provision.audit.reading.source import LocalSource
 from provision.errors import InvalidFileError
 
 

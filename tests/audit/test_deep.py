@@ -13,13 +13,13 @@ from audit.kernels import SAMPLE, fatbin, library_with_code, ptx, sass
 from audit.lab import BUILD_INFO, Shop, make_wheel
 from typer.testing import CliRunner
 
-from provision.audit.cover import with_symbols
-from provision.audit.deep import scan_library
-from provision.audit.extra import by_pins
-from provision.audit.reader import Reader
-from provision.audit.section import SectionScan
-from provision.audit.symbols import NameScan, cover
-from provision.audit.wheel import wheel_facts
+from provision.audit.contents.cover import with_symbols
+from provision.audit.contents.deep import scan_library
+from provision.audit.contents.extra import by_pins
+from provision.audit.contents.section import SectionScan
+from provision.audit.contents.symbols import NameScan, cover
+from provision.audit.contents.wheel import wheel_facts
+from provision.audit.reading.reader import Reader
 from provision.cli.main import app
 from provision.errors import InvalidFileError
 from provision.model.wheel import CodeCount
@@ -118,7 +118,7 @@ def test_a_library_that_is_not_what_record_says(shop: Shop, reader: Reader, kern
 
 
 def test_a_bomb_of_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: Reader) -> None:
-    monkeypatch.setattr("provision.audit.deep._MOST_BYTES", 50 << 20)
+    monkeypatch.setattr("provision.audit.contents.deep._MOST_BYTES", 50 << 20)
     file = make_wheel(tmp_path, "tensorflow", "2.96.0", {f"tensorflow/{n}.so": bytes(10 << 20) for n in range(6)})
     assert file.stat().st_size < 1 << 20
     with pytest.raises(InvalidFileError, match="cannot be trusted"):

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from provision.audit.cache import Cache
-from provision.audit.cover import with_symbols
-from provision.audit.deep import scan_library
-from provision.audit.extra import by_pins
-from provision.audit.reader import Reader
-from provision.audit.wheel import wheel_facts
+from provision.audit.contents.cover import with_symbols
+from provision.audit.contents.deep import scan_library
+from provision.audit.contents.extra import by_pins
+from provision.audit.contents.wheel import wheel_facts
+from provision.audit.reading.cache import Cache
+from provision.audit.reading.reader import Reader
 from provision.matrix import load
 from provision.model.wheel import CodeFacts
 

@@ -49,8 +49,8 @@ def test_enough_is_looked_at() -> None:
 
 
 def test_every_reason_to_refuse_a_receipt_is_described() -> None:
-    folder = Path(provision.audit.__file__).parent
-    code = "".join((folder / name).read_text() for name in ("receipts.py", "receipt_measured.py"))
+    folder = Path(provision.audit.__file__).parent / "receipts"
+    code = "".join((folder / name).read_text() for name in ("held.py", "measured.py"))
     raised = set(re.findall(r"(?:Objection\(|_refused\(file, )\"([a-z-]+)\"", code))
     table = DOCS.read_text().split("| refused as |")[1].split("\n\n")[0]
     assert raised == {name for row in table.splitlines() for name in re.findall(r"`([a-z-]+)`", row.split("|")[1])}

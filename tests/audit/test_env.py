@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from audit.lab import BUILD_INFO, make_wheel
 
-from provision.audit.index import Located
-from provision.audit.reader import Reader
-from provision.audit.wheel import wheel_facts
+from provision.audit.contents.wheel import wheel_facts
+from provision.audit.reading.index import Located
+from provision.audit.reading.reader import Reader
 from provision.cli.main import main
 from provision.errors import UsageError
 from provision.model.installed import InstalledFacts

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from audit.lab import make_wheel
 
-from provision.audit.archive import Archive
-from provision.audit.configured import indexes
-from provision.audit.index import parse_spec
-from provision.audit.metadata import read_metadata, read_names
-from provision.audit.reader import Reader
-from provision.audit.search import search, searched
-from provision.audit.source import LocalSource
+from provision.audit.contents.metadata import read_metadata, read_names
+from provision.audit.contents.search import search, searched
+from provision.audit.reading.archive import Archive
+from provision.audit.reading.configured import indexes
+from provision.audit.reading.index import parse_spec
+from provision.audit.reading.reader import Reader
+from provision.audit.reading.source import LocalSource
 from provision.errors import InvalidFileError, UsageError
 from provision.model.artifact import Artifact
 from provision.model.wheel import DynamicFacts, FrameworkFacts, MetadataFacts, NameFacts

@@ -13,9 +13,9 @@ from audit.kernels import SAMPLE, entry, fatbin, literal, ptx, sass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.audit import fatbin as module
-from provision.audit.fatbin import LZ4, MARK, PTX, SASS, ZSTD, FatbinScan, Found, TooMuchCodeError
-from provision.audit.lz4 import unpack_beginning
+from provision.audit.contents import fatbin as module
+from provision.audit.contents.fatbin import LZ4, MARK, PTX, SASS, ZSTD, FatbinScan, Found, TooMuchCodeError
+from provision.audit.contents.lz4 import unpack_beginning
 
 
 def scan(data: bytes, step: int = 1 << 20) -> Found:

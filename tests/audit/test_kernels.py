@@ -12,9 +12,9 @@ from audit.lab import BUILD_INFO, Shop, make_wheel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.audit.midstream import unpack_end
-from provision.audit.reader import Reader
-from provision.audit.wheel import wheel_facts
+from provision.audit.contents.wheel import wheel_facts
+from provision.audit.reading.midstream import unpack_end
+from provision.audit.reading.reader import Reader
 
 
 def text(seed: int, length: int) -> bytes:
@@ -70,10 +70,10 @@ def with_kernels(
     shop: Shop, framework: Callable[..., bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[int], Path]:
     """A wheel in the shop whose framework library holds so many bytes of kernels, and code behind them."""
-    monkeypatch.setattr("provision.audit.without_kernels.WORTH_IT", 1 << 20)
-    monkeypatch.setattr("provision.audit.without_kernels._LEAST_HOLE", 1 << 20)
-    monkeypatch.setattr("provision.audit.without_kernels._FIRST_END", 1 << 18)
-    monkeypatch.setattr("provision.audit.without_kernels._STEP", 1 << 18)
+    monkeypatch.setattr("provision.audit.contents.without_kernels.WORTH_IT", 1 << 20)
+    monkeypatch.setattr("provision.audit.contents.without_kernels._LEAST_HOLE", 1 << 20)
+    monkeypatch.setattr("provision.audit.contents.without_kernels._FIRST_END", 1 << 18)
+    monkeypatch.setattr("provision.audit.contents.without_kernels._STEP", 1 << 18)
 
     def build(size: int) -> Path:
         (tmp_path / "kernels").write_bytes(noise(size))

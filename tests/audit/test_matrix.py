@@ -18,13 +18,13 @@ from audit.lab import Shop, make_wheel, start
 from packaging.version import Version
 
 import provision
-from provision.audit.cache import Cache
-from provision.audit.claims import Read, row_claims
-from provision.audit.demands import applies, meeting
+from provision.audit.claims.row import Read, row_claims
+from provision.audit.claims.sets import common_code, newest_ptx
+from provision.audit.contents.demands import applies, meeting
 from provision.audit.matrix import audit_matrix
-from provision.audit.net import Net
-from provision.audit.reader import Reader
-from provision.audit.set_claims import common_code, newest_ptx
+from provision.audit.reading.cache import Cache
+from provision.audit.reading.net import Net
+from provision.audit.reading.reader import Reader
 from provision.errors import ToolFailedError
 from provision.matrix import load
 from provision.model.artifact import Artifact, Release

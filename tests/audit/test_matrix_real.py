@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from provision.audit.cache import Cache
 from provision.audit.matrix import audit_matrix
-from provision.audit.reader import Reader
+from provision.audit.reading.cache import Cache
+from provision.audit.reading.reader import Reader
 from provision.matrix import load
 from provision.model.audit import ClaimVerdict
 from provision.model.matrix import Row, SearchPath

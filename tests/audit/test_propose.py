@@ -15,8 +15,8 @@ from audit.conftest import AND_CUDA
 from audit.lab import BUILD_INFO, Shop, make_wheel
 
 import provision
-from provision.audit.row_sets import Wanted, serving
-from provision.audit.row_text import difference, tables_of, with_entries
+from provision.audit.proposal.sets import Wanted, serving
+from provision.audit.proposal.text import difference, tables_of, with_entries
 from provision.matrix import canonical, default_path, load
 from provision.model.matrix import Row
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from provision.audit.cache import Cache
-from provision.audit.propose import Known, checked, material_of, propose
-from provision.audit.reader import Reader
-from provision.audit.scratch import try_import
+from provision.audit.proposal.propose import Known, checked, material_of, propose
+from provision.audit.proposal.scratch import try_import
+from provision.audit.reading.cache import Cache
+from provision.audit.reading.reader import Reader
 from provision.matrix import default_path, load
 from provision.matrix.loading import read
 from provision.matrix.tree import Problems

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from provision.audit.cache import Cache
-from provision.audit.extra import with_search
-from provision.audit.reader import Reader
-from provision.audit.wheel import wheel_facts
+from provision.audit.contents.extra import with_search
+from provision.audit.contents.wheel import wheel_facts
+from provision.audit.reading.cache import Cache
+from provision.audit.reading.reader import Reader
 
 pytestmark = pytest.mark.index
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import provision.verify
-from provision.audit.receipts import certify
+from provision.audit.receipts.held import certify
 from provision.matrix import load
 from provision.matrix.attach import attach
 from provision.matrix.loading import read

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from audit.lab import Shop, make_wheel
 
-from provision.audit.cache import Cache, Kept
-from provision.audit.net import Meter, Net
-from provision.audit.reader import Reader
-from provision.audit.source import RemoteSource, sha256_of
-from provision.audit.wheel import wheel_facts
+from provision.audit.contents.wheel import wheel_facts
+from provision.audit.reading.cache import Cache, Kept
+from provision.audit.reading.net import Meter, Net
+from provision.audit.reading.reader import Reader
+from provision.audit.reading.source import RemoteSource, sha256_of
 from provision.errors import ToolFailedError, UsageError
 
 CHUNK = 50_000
@@ -21,7 +21,7 @@ CHUNK = 50_000
 @pytest.fixture
 def large(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A wheel of a few chunks, which are small here."""
-    monkeypatch.setattr("provision.audit.source.CHUNK", CHUNK)
+    monkeypatch.setattr("provision.audit.reading.source.CHUNK", CHUNK)
     return make_wheel(
         shop.folder,
         "large",

@@ -13,10 +13,10 @@ from audit.receipt_lab import receipt
 from pydantic import TypeAdapter
 
 import provision.report
+from provision.audit.contents.wheel import wheel_facts
 from provision.audit.matrix import audit_matrix
-from provision.audit.reader import Reader
-from provision.audit.receipts import certify
-from provision.audit.wheel import wheel_facts
+from provision.audit.reading.reader import Reader
+from provision.audit.receipts.held import certify
 from provision.matrix import load
 from provision.model.audit import MatrixAudit, Proposal
 from provision.model.certified import Certification

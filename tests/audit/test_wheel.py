@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from audit.lab import BUILD_INFO, Shop, make_wheel
 
-from provision.audit.extra import with_search
-from provision.audit.reader import Reader
-from provision.audit.wheel import wheel_facts
+from provision.audit.contents.extra import with_search
+from provision.audit.contents.wheel import wheel_facts
+from provision.audit.reading.reader import Reader
 from provision.probes import run_probe
 from provision.system import System
 
@@ -189,7 +189,7 @@ def test_a_hostile_library_reaches_nothing(
 def test_a_library_that_hangs_is_a_gate_that_was_not_read(
     reader: Reader, shop: Shop, framework: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("provision.audit.framework._SECONDS", 1.0)
+    monkeypatch.setattr("provision.audit.contents.framework._SECONDS", 1.0)
     members = {
         "tensorflow/python/platform/build_info.py": BUILD_INFO.encode(),
         "tensorflow/libtensorflow_framework.so.2": framework("libcudart.so.12", options=("-DHANG",)),

@@ -1,0 +1,1 @@
+"""The claims of the matrix held against what was read; pure."""

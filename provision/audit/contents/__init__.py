@@ -1,0 +1,1 @@
+"""What stands in a wheel or in an environment: metadata, libraries, search paths, GPU code."""

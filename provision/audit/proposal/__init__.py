@@ -1,0 +1,1 @@
+"""A row for a release that the matrix does not know."""

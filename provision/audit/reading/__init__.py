@@ -1,0 +1,1 @@
+"""Wheels from an index, a server or a file: parts of them, checked, and kept."""

@@ -1,0 +1,1 @@
+"""Receipts of real GPUs held against the matrix."""
