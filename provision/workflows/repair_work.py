@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,14 +167,17 @@ class RepairWork:
 
     def _prove(self) -> tuple[Diagnosis, Verdict]:
         """Ask doctor and verify again, in fresh processes; raises RolledBackError where it is not better."""
-        after = self.look()
         level = self.options.level
-        with self.clock.stage("verify"):
-            host = detect(self.system, wide=False) if level not in (Level.GATE, Level.IMPORT) else None
-            matrix = self.seen.snapshot.matrix
-            verdict = verify(
-                self.system, str(self.prefix), level, matrix=matrix, host=host, observer=self.watch
-            ).verdict
+        matrix = self.seen.snapshot.matrix
+        # Both wait for children most of the time.
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            looking = beside.submit(self.look)
+            with self.clock.stage("verify"):
+                host = detect(self.system, wide=False) if level not in (Level.GATE, Level.IMPORT) else None
+                verdict = verify(
+                    self.system, str(self.prefix), level, matrix=matrix, host=host, observer=self.watch
+                ).verdict
+            after = looking.result()
         said = complaint(self.seen.diagnosis, after, verdict, self.plan)
         if said:
             raise RolledBackError(

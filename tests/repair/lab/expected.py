@@ -63,6 +63,16 @@ ASKED_FOR = ("kernel-elsewhere",)
 """Faults of which a part lies outside of the environment: they are repaired with ``--kernels``."""
 
 _TWELVE = ("plain-2.15.1", "created-2.15.1", "plain-2.20.0", "created-2.20.0")
+LARGE = (
+    "not-installed",
+    "emptied-extension",
+    "deleted-module",
+    "two-distributions",
+    "cut-framework",
+    "claimed-by-nobody",
+)
+"""Those that put 20,000 files of TensorFlow back; `half-removed` and `cpu-build` stand for them in the gate."""
+
 MORE = {
     "bare-wheels": (),
     "links-gone": ("created-2.15.1", "created-2.20.0", "wired-2.16.1", "wired-2.4.1"),
