@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING
 from provision.backends.source_only import contradicted, locked_exceptions, overrides
 from provision.backends.uv import AsOf, Sources, Target, Uv, failed
 from provision.backends.uv_pylock import parser, preferences, read_compiled
-from provision.errors import ToolFailedError
 from provision.model.lock import Locked, normalised
 from provision.model.matrix import SourceOnly
 from provision.model.plan import Pin, Plan
@@ -114,7 +112,7 @@ def resolve(
     if done is None or not done.ok or not {item.name for item in parse_lock(done.stdout)} <= exact:
         done = uv.resolve(text, target, sources, overriding, constraints=given)
     if not done.ok:
-        return _explained(_with(plan, provided), done.stderr) or _raise(failed(done, "resolving"))
+        return _refused(plan, provided, done)
     locked = _without(provided, (*parse_lock(done.stdout), *locked_exceptions(exceptions)))
     sources = Sources(tuple(normalised(item.name) for item in exceptions), everything=allow_source)
     return Resolution(tuple(locked), sources, build_tools(uv, target, scratch()) if exceptions else None)
@@ -190,7 +188,7 @@ def resolve_lock(
     else:
         done = run()
     if not done.ok:
-        return _dated(_explained(_with(plan, provided), done.stderr), as_of) or _raise(failed(done, "resolving"))
+        return _refused(plan, provided, done, as_of)
     found = read_compiled(output.read_text(encoding="utf-8"))
     return LockResolution(
         tuple(_without(provided, (*found.locked, *locked_exceptions(exceptions)))),
@@ -230,11 +228,6 @@ def _constraints(scratch: Callable[[], Path], provided: Sequence[Pin]) -> Path |
     return _written(scratch() / "provided.txt", "".join(f"{pin.requirement}\n" for pin in provided))
 
 
-def _with(plan: Plan, provided: Sequence[Pin]) -> Plan:
-    """Return the plan as an explanation speaks of it: what comes from elsewhere is one side of a conflict too."""
-    return dataclasses.replace(plan, pins=(*plan.pins, *provided))
-
-
 def _without(provided: Sequence[Pin], locked: Sequence[Locked]) -> list[Locked]:
     """Return a lock in order, less what comes from elsewhere."""
     if not provided:
@@ -243,14 +236,6 @@ def _without(provided: Sequence[Pin], locked: Sequence[Locked]) -> list[Locked]:
 
     names = {normalised(Requirement(pin.requirement).name) for pin in provided}
     return sorted((item for item in locked if item.name not in names), key=lambda item: item.name)
-
-
-def _dated(denial: Denial | None, as_of: str) -> Denial | None:
-    """Return a denial that says which day it speaks of."""
-    if denial is None or not as_of:
-        return denial
-    why = (*denial.why, f"nothing that was uploaded after {as_of} is taken")
-    return dataclasses.replace(denial, why=why, hint=f"choose a later day than --as-of {as_of}, or {denial.hint}")
 
 
 def _exact(plan: Plan) -> set[str]:
@@ -271,23 +256,6 @@ def _is_exact(requirement: Requirement) -> bool:
     return len(clauses) == 1 and clauses[0].operator == "==" and not clauses[0].version.endswith(".*")
 
 
-def _contradiction(plan: Plan, exceptions: Sequence[SourceOnly]) -> Denial | None:
-    wrong = contradicted(plan.request.requirements, exceptions)
-    if not wrong:
-        return None
-    from provision.model.created import Denial  # noqa: PLC0415 - see _explained
-
-    asked = tuple(text for text, _ in wrong)
-    return Denial(
-        "conflict",
-        f"your packages do not fit {plan.row.distribution} {plan.row.release} on Python {plan.python.series}",
-        tuple(f"you ask for {text}; the plan has {item.name}=={item.version}: {item.why}" for text, item in wrong),
-        f"loosen {' and '.join(f'`{text}`' for text in asked)}, or choose another release",
-        asked,
-        tuple(Pin(f"{item.name}=={item.version}", item.why) for _, item in wrong),
-    )
-
-
 def _written(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8")
     return path
@@ -306,46 +274,20 @@ def build_tools(uv: Uv, target: Target, folder: Path) -> Path:
     return _written(folder / "build-tools.txt", render_lock(parse_lock(done.stdout), (remark,)))
 
 
-def _raise(error: ToolFailedError) -> Denial:
-    raise error
-
-
-def _explained(plan: Plan, stderr: str) -> Denial | None:
-    """Return uv's refusal in our terms; None where it failed for another reason."""
-    from provision.backends.uv_talk import cause_of, clean, derivation, mentions  # noqa: PLC0415 - see below
-
-    code = cause_of(stderr)
-    if code not in ("conflict", "package-not-found", "no-wheel"):
+def _contradiction(plan: Plan, exceptions: Sequence[SourceOnly]) -> Denial | None:
+    wrong = contradicted(plan.request.requirements, exceptions)
+    if not wrong:
         return None
-    # Most resolutions are not refused.
-    from packaging.requirements import Requirement  # noqa: PLC0415
+    from provision.backends.refused import contradicting  # noqa: PLC0415 - most resolutions are not refused
 
-    from provision.model.created import Denial  # noqa: PLC0415
+    return contradicting(plan, wrong)
 
-    text = clean(stderr)
-    asked = tuple(item for item in plan.request.requirements if mentions(text, Requirement(item).name))
-    pins = tuple(pin for pin in plan.pins if mentions(text, Requirement(pin.requirement).name))
-    if code != "conflict" and not asked and not plan.request.requirements:
-        # Our own pins are not on the index: that is a broken promise of the matrix or the index, no answer.
-        return None
-    release = f"{plan.row.distribution} {plan.row.release}"
-    shown = " and ".join(f"`{item}`" for item in asked)
-    if code == "package-not-found":
-        what = "the package index does not have a package that was asked for"
-        hint = f"check the name: {shown}" if asked else "check the names of the packages"
-    elif code == "no-wheel":
-        what = f"a package has no wheel for Python {plan.python.series} on this platform"
-        hint = "ask for another version of it, or allow building from source: --allow-source"
-    elif not plan.request.requirements:
-        what = f"the packages of {release} contradict each other on this index"
-        hint = "report this: the matrix row of this release needs a pin"
-    else:
-        what = f"your packages do not fit {release} on Python {plan.python.series}"
-        loosen = f"loosen {shown}" if asked else "loosen one of your packages"
-        hint = f"{loosen}, or choose another release: `tfgpu-provision matrix list`"
-    why = (
-        *(f"you ask for {item}" for item in asked),
-        *(f"the plan has {pin.requirement}: {pin.why}" for pin in pins),
-        *derivation(text),
-    )
-    return Denial(code, what, why, hint, asked, pins)
+
+def _refused(plan: Plan, provided: Sequence[Pin], done: Completed, as_of: str = "") -> Denial:
+    """Return why there is no answer; raises ToolFailedError where uv failed for another reason."""
+    from provision.backends.refused import dated, explained  # noqa: PLC0415 - most resolutions are not refused
+
+    denial = explained(plan, provided, done.stderr)
+    if denial is None:
+        raise failed(done, "resolving")
+    return dated(denial, as_of)
