@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
+from provision.errors import ToolFailedError
 from provision.model.environment import RECORD_FOLDER
 
 _COPIED_BELOW = frozenset({"bin", "conda-meta", RECORD_FOLDER})
@@ -29,6 +30,16 @@ def clone(source: Path, target: Path, left_out: Collection[Path] = ()) -> None:
         OSError: something cannot be read or written.
     """
     _fill(os.fspath(source), os.fspath(target), frozenset(map(os.fspath, left_out)), copied=False, top=True)
+
+
+def clone_failed(error: OSError, source: Path) -> ToolFailedError:
+    """Return the failure, code ``clone-failed``, for what `clone` has raised."""
+    return ToolFailedError(
+        "the environment cannot be copied beside itself",
+        code="clone-failed",
+        why=(f"{error.filename or source}: {error.strerror or error}",),
+        hint="check rights and free space there",
+    )
 
 
 def _fill(source: str, target: str, left_out: frozenset[str], *, copied: bool, top: bool = False) -> None:

@@ -8,17 +8,27 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from provision.system import write_atomic
 
 _HEAD = 1 << 12
 """Bytes in which a script names its interpreter."""
+_TEXT_LIMIT = 1 << 20
+"""Bytes of a script or start file; larger ones are programs."""
 _LIMIT = 1 << 22
 _LINE = 127
 """Bytes of a first line that every kernel takes; where it would be longer, installers go through a shell."""
 _THROUGH_SHELL = re.compile(rb"""\A#!/bin/sh\n'''exec' '?(?P<python>/[^'"\s]+)'? "\$0" "\$@"\n' '''\n""")
+
+
+def naming(paths: Iterable[Path], mark: str) -> tuple[Path, ...]:
+    """Return those of some files that name a folder; what is larger than a text is a program, and is passed over."""
+    wanted = os.fsencode(mark)
+    return tuple(
+        path for path in paths if path.is_file() and path.stat().st_size < _TEXT_LIMIT and wanted in path.read_bytes()
+    )
 
 
 def settle_scripts(prefix: Path, site_packages: Path, final: Path) -> tuple[str, ...]:

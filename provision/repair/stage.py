@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from provision.backends.clone import clone
+from provision.backends.clone import clone, clone_failed
 from provision.backends.layout import site_packages_of
-from provision.backends.scripts import settle_scripts
+from provision.backends.scripts import naming, settle_scripts
 from provision.errors import ToolFailedError
 from provision.model.created import Denial
 from provision.model.environment import RECORD_FOLDER
@@ -29,7 +29,6 @@ from provision.system import System, remove_tree
 
 __all__ = ["Carried", "StageContext", "build_stage", "carry_out"]
 
-_TEXT_LIMIT = 1 << 20
 _NEVER = ("bin", "lib", "lib64", "conda-meta", RECORD_FOLDER)
 """Folders at the root of an environment that no step may remove whole."""
 
@@ -86,12 +85,7 @@ def build_stage(prefix: Path, stage: Path, steps: Sequence[Step] | None = None) 
         for folder in shared:
             (stage / folder.relative_to(prefix)).symlink_to(folder)
     except OSError as error:
-        raise ToolFailedError(
-            "the environment cannot be copied beside itself",
-            code="clone-failed",
-            why=(f"{error.filename or prefix}: {error.strerror or error}",),
-            hint="check rights and free space there",
-        ) from error
+        raise clone_failed(error, prefix) from error
     return tuple(folder.relative_to(prefix).as_posix() for folder in shared)
 
 
@@ -242,7 +236,6 @@ def _settle(context: StageContext) -> None:
     """Let scripts that were written for the copy name the environment, and make sure that nothing names the copy."""
     site_packages = Path(context.env.site_packages)
     settle_scripts(context.stage, site_packages, context.prefix)
-    mark = os.fsencode(context.stage)
     candidates = [
         *(context.stage / "bin").iterdir(),
         context.stage / "pyvenv.cfg",
@@ -250,15 +243,11 @@ def _settle(context: StageContext) -> None:
         *(context.stage / RECORD_FOLDER).glob("*"),
         *context.stage.glob("etc/conda/*/*"),
     ]
-    named = [
-        str(path.relative_to(context.stage))
-        for path in candidates
-        if path.is_file() and path.stat().st_size < _TEXT_LIMIT and mark in path.read_bytes()
-    ]
+    named = naming(candidates, str(context.stage))
     if named:
         raise ToolFailedError(
             "what was changed in the copy cannot be moved into its place",
             code="not-movable",
-            why=tuple(f"{path} names the copy" for path in named),
+            why=tuple(f"{path.relative_to(context.stage)} names the copy" for path in named),
             hint="report this",
         )

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-_PLACES = ("tensorflow/python/platform/build_info.py", "tensorflow_core/python/platform/build_info.py")
+BUILD_INFO = ("tensorflow/python/platform/build_info.py", "tensorflow_core/python/platform/build_info.py")
+"""Where a TensorFlow package says how it was built, below site-packages; the second name is that of 1.15 and 2.0."""
 _GENERATED = ("tensorflow/core/framework/types_pb2.py", "tensorflow_core/core/framework/types_pb2.py")
 _LIMIT = 1 << 20
 _NEEDS = re.compile(r"ValidateProtobufRuntimeVersion\(\s*[\w.]+,\s*(\d+),\s*(\d+),\s*(\d+)")
@@ -15,12 +16,12 @@ _NEEDS = re.compile(r"ValidateProtobufRuntimeVersion\(\s*[\w.]+,\s*(\d+),\s*(\d+
 
 def read_build(site: Path) -> Mapping[str, str | bool]:
     """Return the literal table of ``build_info.py``, texts and truth values only; empty where there is none."""
-    for place in _PLACES:
+    for place in BUILD_INFO:
         try:
             tree = ast.parse(_text(site / place))
         except (SyntaxError, ValueError, RecursionError):
             continue
-        found = {name: value for name, value in _pairs(tree) if isinstance(value, str | bool)}
+        found = {name: value for name, value in literals(tree) if isinstance(value, str | bool)}
         if found:
             return found
     return {}
@@ -47,19 +48,25 @@ def read_gencode(site: Path) -> str:
     return ""
 
 
-def _pairs(tree: ast.AST) -> Iterator[tuple[str, object]]:
-    """Yield key and value of every literal: a table up to 2.2, an ordered one of pairs, or plain names before."""
+def literals(tree: ast.AST) -> Iterator[tuple[str, object]]:
+    """Yield key and value of every literal: plain names up to 2.0, then a table, then an ordered one of pairs."""
     for node in ast.walk(tree):
-        pairs: list[tuple[ast.expr | None, ast.expr]] = []
+        found: list[tuple[ast.expr | None, ast.expr]] = []
         if isinstance(node, ast.Dict):
-            pairs = list(zip(node.keys, node.values, strict=True))
+            found = list(zip(node.keys, node.values, strict=True))
         elif isinstance(node, ast.Tuple) and len(node.elts) == 2:  # noqa: PLR2004 - a key and its value
-            pairs = [(node.elts[0], node.elts[1])]
+            found = [(node.elts[0], node.elts[1])]
         elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            yield from ((node.targets[0].id, node.value.value) for _ in "." if isinstance(node.value, ast.Constant))
-        for key, value in pairs:
-            if isinstance(key, ast.Constant) and isinstance(key.value, str) and isinstance(value, ast.Constant):
-                yield key.value, value.value
+            found = [(ast.Constant(node.targets[0].id), node.value)]
+        for key, value in found:
+            if isinstance(key, ast.Constant) and isinstance(key.value, str) and _literal(value):
+                yield key.value, ast.literal_eval(value)
+
+
+def _literal(node: ast.expr) -> bool:
+    if isinstance(node, ast.List | ast.Tuple):
+        return all(isinstance(item, ast.Constant) for item in node.elts)
+    return isinstance(node, ast.Constant)
 
 
 def _text(path: Path) -> str:

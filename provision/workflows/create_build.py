@@ -14,6 +14,7 @@ from typing import Any
 from provision.backends.layout import env_ref, site_packages_of
 from provision.backends.record import write_record
 from provision.backends.resolve import Resolution
+from provision.backends.scripts import naming
 from provision.backends.source_only import unmet
 from provision.backends.space import check_space, same_file_system
 from provision.backends.transaction import Transaction
@@ -217,17 +218,12 @@ class Build:
 
     def check_texts(self, candidates: Iterable[Path]) -> None:
         """Raise RolledBackError (``not-movable``) where one of these files names the staging folder."""
-        mark = os.fsencode(self.prefix.name)
-        named = [
-            path.relative_to(self.prefix)
-            for path in candidates
-            if path.is_file() and path.stat().st_size < _TEXT_LIMIT and mark in path.read_bytes()
-        ]
+        named = naming(candidates, self.prefix.name)
         if named:
             raise RolledBackError(
                 "the new environment cannot be moved into its place",
                 code="not-movable",
-                why=tuple(f"{path} names the folder it was built in" for path in named),
+                why=tuple(f"{path.relative_to(self.prefix)} names the folder it was built in" for path in named),
                 hint="report this",
             )
 

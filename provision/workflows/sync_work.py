@@ -7,13 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from provision.backends.clone import clone
+from provision.backends.clone import clone, clone_failed
 from provision.backends.exact import Exact, install_exactly
 from provision.backends.layout import env_ref
 from provision.backends.transaction import Transaction
 from provision.backends.unlock import BUILD_TOOLS
 from provision.backends.uv import Sources, Uv, failed, usable_cache
-from provision.errors import ToolFailedError
 from provision.lock.requirements import render_lock
 from provision.model.environment import RECORD_FOLDER
 from provision.model.host import Interpreter
@@ -126,9 +125,4 @@ def _clone(source: Path, target: Path) -> None:
             (target / history).mkdir()
             clone(source / history, target / history)
     except OSError as error:
-        raise ToolFailedError(
-            "the environment cannot be copied beside itself",
-            code="clone-failed",
-            why=(f"{error.filename or source}: {error.strerror or error}",),
-            hint="check rights and free space there",
-        ) from error
+        raise clone_failed(error, source) from error

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from create.world import World
+from repair.interference import COUNTED
 from repair.repair_world import call, sick, spawn, tree
 from repair.test_command import damaged
 
@@ -20,26 +21,6 @@ pytestmark = pytest.mark.e2e
 
 KINDS = {"damaged_install", "dependency_conflict", "wiring_lost", "visible_devices_hidden"}
 MOMENTS = 100 if os.environ.get("TFGPU_EVERY_ROW") else 10
-
-COUNTED = """
-import os, signal
-from provision.repair.files import settle
-left = {left}
-def counted(step):
-    def run(*words):
-        global left
-        for half in (0, 1):
-            left -= 1
-            if left < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            if not half:
-                said = step(*words)
-        return said
-    return run
-for name in ("_clear", "_make", "_close", "_take_away", "_secure"):
-    setattr(settle.Settling, name, counted(getattr(settle.Settling, name)))
-"""
-"""Dies at a step of bringing a path into place, or right after one."""
 
 
 def broken(world: World) -> Path:

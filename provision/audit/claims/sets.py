@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-
 from provision.audit.claims.row import Read
 from provision.audit.claims.verdicts import INDEX, Judge
+from provision.audit.contents.demands import admits, pinned
 from provision.audit.contents.search import search
 from provision.model.audit import Claim
 from provision.model.facts import Certainty
@@ -266,17 +264,11 @@ def _symbols(judge: Judge, library_set: LibrarySet, symbols: SymbolFacts | None)
 
 def _extra(judge: Judge, row: Row, library_set: LibrarySet, extra: Iterable[str]) -> Claim:
     """Whether the pins are what the extra of the wheel admits; only where the row says that they come from it."""
-    pins = {canonicalize_name(pin.name): pin.version for pin in library_set.pins}
     outside, left_out = [], []
-    for text in extra:
-        try:
-            demand = Requirement(text)
-        except InvalidRequirement:
-            continue
-        version = pins.get(canonicalize_name(demand.name))
+    for demand, version in pinned(extra, ((pin.name, pin.version) for pin in library_set.pins)):
         if version is None:
             left_out.append(demand.name)
-        elif not demand.specifier.contains(version, prereleases=True):
+        elif not admits(demand, version):
             outside.append(f"{demand.name}=={version} (it wants {demand.specifier})")
     claimed = f"{library_set.ident} is what its extra {AND_CUDA} admits"
     words = f"outside: {', '.join(outside)}" if outside else "every pin is admitted"

@@ -1,14 +1,14 @@
-"""Whether the index has a wheel that meets a requirement on a Python series. Pure."""
+"""What a wheel demands, held against what there is: the pins of a set, the wheels of an index. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag, compatible_tags, cpython_tags
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from provision.model.artifact import Artifact, Release
@@ -16,6 +16,27 @@ from provision.model.artifact import Artifact, Release
 _NEWEST_GLIBC = 40
 """Minor number of the newest manylinux tag that is looked for."""
 _LEGACY = ("manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64", "linux_x86_64")
+
+
+def pinned(demands: Iterable[str], pins: Iterable[tuple[str, str]]) -> Iterator[tuple[Requirement, str | None]]:
+    """Yield each demand with the version that is pinned for it, None where none is; what is no requirement is left out.
+
+    Args:
+        demands: for example those of the extra ``and-cuda``.
+        pins: name and version of each package of a set.
+    """
+    versions = {canonicalize_name(name): version for name, version in pins}
+    for text in demands:
+        try:
+            demand = Requirement(text)
+        except InvalidRequirement:
+            continue
+        yield demand, versions.get(canonicalize_name(demand.name))
+
+
+def admits(demand: Requirement, version: str) -> bool:
+    """Whether a demand admits a version, a preliminary one as well."""
+    return demand.specifier.contains(version, prereleases=True)
 
 
 def applies(requirement: str, python: str) -> Requirement | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 from packaging.markers import InvalidMarker, Marker
@@ -15,8 +15,8 @@ from packaging.utils import canonicalize_name
 
 from provision.audit.reading.directory import hostile
 from provision.model.wheel import MetadataFacts, NameFacts
+from provision.snapshot.build import BUILD_INFO, literals
 
-_BUILD_INFO = ("tensorflow/python/platform/build_info.py", "tensorflow_core/python/platform/build_info.py")
 _LIMIT = 8 << 20
 _SOURCE_LIMIT = 1 << 20
 _DATA = re.compile(r"[^/]+\.data/(?:purelib|platlib)/")
@@ -127,36 +127,15 @@ def _without_extra(marker: str) -> tuple[str, Marker | None]:
 
 
 def _build_info(archive: Members) -> Mapping[str, str] | None:
-    known = next((path for path in archive.sizes if installed(path) in _BUILD_INFO), None)
+    known = next((path for path in archive.sizes if installed(path) in BUILD_INFO), None)
     data = archive.read(known, _SOURCE_LIMIT) if known else None
     if data is None:
         return None
     try:
         tree = ast.parse(data.decode("utf-8", "replace"))
-        return {key: _words(value) for key, value in _pairs(tree)}
+        return {key: _words(value) for key, value in literals(tree)}
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise hostile(archive.filename, f"its build_info.py cannot be read ({type(error).__name__})") from error
-
-
-def _pairs(tree: ast.AST) -> Iterator[tuple[str, object]]:
-    """Yield key and value of every literal: plain names up to 2.0, then a table, then an ordered one of pairs."""
-    for node in ast.walk(tree):
-        found: list[tuple[ast.expr | None, ast.expr]] = []
-        if isinstance(node, ast.Dict):
-            found = list(zip(node.keys, node.values, strict=True))
-        elif isinstance(node, ast.Tuple) and len(node.elts) == 2:  # noqa: PLR2004 - a key and its value
-            found = [(node.elts[0], node.elts[1])]
-        elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            found = [(ast.Constant(node.targets[0].id), node.value)]
-        for key, value in found:
-            if isinstance(key, ast.Constant) and isinstance(key.value, str) and _literal(value):
-                yield key.value, ast.literal_eval(value)
-
-
-def _literal(node: ast.expr) -> bool:
-    if isinstance(node, ast.List | ast.Tuple):
-        return all(isinstance(item, ast.Constant) for item in node.elts)
-    return isinstance(node, ast.Constant)
 
 
 def _words(value: object) -> str:

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from provision.audit.contents.demands import applies, meeting
+from provision.audit.contents.demands import admits, applies, meeting, pinned
 from provision.audit.contents.extra import AND_CUDA, chosen, read_names_of
 from provision.audit.contents.search import search
 from provision.audit.contents.strings import knows_nvcc
@@ -214,15 +213,10 @@ def _floors(material: Material) -> Iterable[str]:
     """Yield what its extra demands and the sets of the nearest release do not have."""
     extra = material.facts.metadata.extras.get(AND_CUDA, ()) if material.facts.metadata else ()
     for item in material.near.sets:
-        pins = {canonicalize_name(pin.name): pin.version for pin in item.pins}
-        outside = []
-        for text in extra:
-            try:
-                demand = Requirement(text)
-            except InvalidRequirement:
-                continue
-            version = pins.get(canonicalize_name(demand.name))
-            if version and not demand.specifier.contains(version, prereleases=True):
-                outside.append(f"{demand.name}{demand.specifier} (it has {version})")
+        outside = [
+            f"{demand.name}{demand.specifier} (it has {version})"
+            for demand, version in pinned(extra, ((pin.name, pin.version) for pin in item.pins))
+            if version and not admits(demand, version)
+        ]
         if outside:
             yield f"set {item.ident} of {material.near.requirement} is not what it demands: {', '.join(outside)}"

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from provision.audit.contents.demands import admits, pinned
 from provision.matrix.build import FIRST_COMPATIBLE_MAJOR
 from provision.model.matrix import LibrarySet
 from provision.model.versions import ComputeCapability, CudaVersion, CudnnVersion
@@ -126,16 +125,7 @@ def _own(item: LibrarySet, release: Version) -> bool:
 
 def admitted(extra: Iterable[str], pins: Iterable[tuple[str, str]]) -> bool:
     """Whether an extra admits every pin that it names; what it names besides is not looked at."""
-    versions = {canonicalize_name(name): version for name, version in pins}
-    for text in extra:
-        try:
-            demand = Requirement(text)
-        except InvalidRequirement:
-            continue
-        version = versions.get(canonicalize_name(demand.name))
-        if version is not None and not demand.specifier.contains(version, prereleases=True):
-            return False
-    return True
+    return all(version is None or admits(demand, version) for demand, version in pinned(extra, pins))
 
 
 def _reaching(sets: Sequence[LibrarySet]) -> tuple[LibrarySet, ...]:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from doctor.lab.copies import link_tree
 from doctor.lab.test_faults import BY_NAME
+from repair.interference import COUNTED
 from repair.lab.workshop import Workshop, differences, told
 
 from provision.model.level import Level
@@ -32,27 +33,8 @@ MOMENTS = 100 if os.environ.get("TFGPU_EVERY_ROW") else 2
 QUICKLY = ("--yes", "--level", "gate")
 """Without importing TensorFlow each time."""
 
-KILLED = """\
-import os, signal, sys
-from provision.repair.files import settle
-from provision.cli.main import main
-left = int(sys.argv.pop(1))
-def counted(step):
-    def run(*words):
-        global left
-        for half in (0, 1):
-            left -= 1
-            if left < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            if not half:
-                said = step(*words)
-        return said
-    return run
-for name in ("_clear", "_make", "_close", "_take_away", "_secure"):
-    setattr(settle.Settling, name, counted(getattr(settle.Settling, name)))
-main()
-"""
-"""Our command line, which kills itself at a step of bringing paths into place or back, or right after one."""
+KILLED = f"import sys\nfrom provision.cli.main import main\n{COUNTED.format(left='int(sys.argv.pop(1))')}\nmain()\n"
+"""Our command line, which kills itself after as many steps as its first word says."""
 
 
 def broken(workshop: Callable[[str], Workshop]) -> Workshop:
