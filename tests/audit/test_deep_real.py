@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections import Counter
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from thorough import EVERY_ROW
 
 from provision.audit.contents.cover import with_symbols
 from provision.audit.contents.deep import scan_library
@@ -23,8 +23,6 @@ from provision.matrix import load
 from provision.model.wheel import CodeFacts
 
 pytestmark = [pytest.mark.e2e, pytest.mark.index]
-EVERY = bool(os.environ.get("TFGPU_EVERY_ROW"))
-"""Each of them is half a gigabyte."""
 FACTS = Path(__file__).parents[3] / "shared/facts"
 
 
@@ -52,7 +50,7 @@ def counted(library: CodeFacts) -> tuple[dict[str, int], dict[str, int]]:
     return dict(sass), dict(ptx)
 
 
-@pytest.mark.parametrize("release", ["2.4.1", "2.5.3", "2.17.1"] if EVERY else ["2.4.1"])
+@pytest.mark.parametrize("release", ["2.4.1", "2.5.3", "2.17.1"] if EVERY_ROW else ["2.4.1"])
 def test_releases(reader: Reader, release: str) -> None:
     facts = wheel_facts(reader, reader.locate(f"tensorflow=={release}"), ("code",))
     figures = measured("arch_support.json")["tf"][f"tensorflow=={release}"]["members"]
@@ -73,7 +71,7 @@ def test_releases(reader: Reader, release: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "requirement", ["nvidia-cusolver-cu12==11.6.3.83", *(["nvidia-cublas-cu12==12.9.3.13"] if EVERY else [])]
+    "requirement", ["nvidia-cusolver-cu12==11.6.3.83", *(["nvidia-cublas-cu12==12.9.3.13"] if EVERY_ROW else [])]
 )
 def test_libraries_of_nvidia(reader: Reader, requirement: str) -> None:
     facts = wheel_facts(reader, reader.locate(requirement), ("code",))

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from thorough import EVERY_ROW
 
 from provision.audit.proposal.propose import Known, checked, material_of, propose
 from provision.audit.proposal.scratch import try_import
@@ -27,7 +27,6 @@ from provision.system import System
 
 pytestmark = pytest.mark.index
 
-EVERY = bool(os.environ.get("TFGPU_EVERY_ROW"))
 TODAY = "2026-11-21"
 DELETED = {
     "releases": ("tensorflow==2.4.1", "tensorflow==2.19.1", "tensorflow==2.20.0", "tensorflow==2.21.0"),
@@ -126,7 +125,7 @@ def test_the_newest_nightly_is_a_row_too(reader: Reader) -> None:
     assert proposal.breaking
 
 
-@pytest.mark.skipif(not EVERY, reason="installs a release: TFGPU_EVERY_ROW=1")
+@pytest.mark.skipif(not EVERY_ROW, reason="installs a release: TFGPU_EVERY_ROW=1")
 def test_the_constraint_of_2_4_1_is_found_by_importing_it() -> None:
     constraints = {"numpy-1": "numpy<2", "protobuf-3": "protobuf<3.21"}
     tried = try_import(System(), "tensorflow==2.4.1", "3.8", constraints, sources=("termcolor", "wrapt"))

@@ -15,6 +15,7 @@ from conda.test_engine_kill import children, command_of
 from conda.world import tree
 from create.small_world import NEW, OLD, beside, snapshot
 from create.test_kill import _kill_after
+from thorough import moments
 
 
 def _duration(world: CondaWorld) -> float:
@@ -78,13 +79,13 @@ def test_killed_at_some_moments(conda_world: CondaWorld) -> None:
 
 
 @pytest.mark.e2e
-def test_killed_at_25_moments(conda_world: CondaWorld) -> None:
-    assert _kill_creates(conda_world, 25) >= 20
+def test_killed_at_many_moments(conda_world: CondaWorld) -> None:
+    assert _kill_creates(conda_world, moments(25)) >= moments(15)
 
 
 @pytest.mark.e2e
-def test_replace_killed_at_25_moments(conda_world: CondaWorld) -> None:
-    assert _kill_replaces(conda_world, 25) >= 15
+def test_replace_killed_at_many_moments(conda_world: CondaWorld) -> None:
+    assert _kill_replaces(conda_world, moments(25)) >= moments(10)
 
 
 def _await_end(process: str) -> None:

@@ -21,13 +21,14 @@ from uv import find_uv_bin
 from provision.host import find_interpreters
 from provision.lock.files import parse
 from provision.model.lock import Lock, normalised
+from thorough import EVERY_ROW
 from provision.system import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.index]
 
 FOLDER = Path(__file__).parents[2] / "environments"
 UV = find_uv_bin()
-_EVERY = pytest.mark.skipif(not os.environ.get("TFGPU_EVERY_ROW"), reason="gigabytes; TFGPU_EVERY_ROW=1 asks for it")
+_EVERY = pytest.mark.skipif(not EVERY_ROW, reason="gigabytes; TFGPU_EVERY_ROW=1 asks for it")
 
 
 def interpreter(lock: Lock) -> str:

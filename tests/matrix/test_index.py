@@ -5,17 +5,17 @@ The newest patch of every minor; ``TFGPU_EVERY_ROW=1`` tries all of them (ten mi
 
 from __future__ import annotations
 
-import os
 import subprocess
 
 import pytest
+from thorough import EVERY_ROW
 from uv import find_uv_bin
 
 from provision.matrix import load
 from provision.model.matrix import Row
 
 NEWEST = {row.release.minor_series: row for row in load().rows}
-ROWS = load().rows if os.environ.get("TFGPU_EVERY_ROW") else tuple(NEWEST.values())
+ROWS = load().rows if EVERY_ROW else tuple(NEWEST.values())
 PLATFORM = "x86_64-manylinux_2_28"
 
 

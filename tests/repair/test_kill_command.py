@@ -5,7 +5,6 @@ Ten moments; ``TFGPU_EVERY_ROW=1`` kills at a hundred.
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
@@ -16,11 +15,12 @@ from create.world import World
 from repair.interference import COUNTED
 from repair.repair_world import call, sick, spawn, tree
 from repair.test_command import damaged
+from thorough import EVERY_ROW
 
 pytestmark = pytest.mark.e2e
 
 KINDS = {"damaged_install", "dependency_conflict", "wiring_lost", "visible_devices_hidden"}
-MOMENTS = 100 if os.environ.get("TFGPU_EVERY_ROW") else 10
+MOMENTS = 100 if EVERY_ROW else 10
 
 
 def broken(world: World) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from doctor.lab.bench import Fault
 from doctor.lab.test_faults import BY_NAME
 from repair.lab.expected import ASKED_FOR, LARGE, LEFT_IN_THE_SHELL, MORE, REPAIRED
 from repair.lab.workshop import Workshop, differences, told
+from thorough import EVERY_ROW
 
 from provision.doctor.causes import CAUSES
 from provision.model.doctor import Category
@@ -18,8 +18,6 @@ from provision.model.level import Level
 from provision.model.repair import EntryState, RepairOutcome
 from provision.model.verdict import StageStatus
 
-EVERY = bool(os.environ.get("TFGPU_EVERY_ROW"))
-"""Every original of a fault, and TensorFlow imported after each repair: an hour."""
 _IMPORTED = (Category.PYTHON, Category.PACKAGES)
 """Causes after which the gate alone would prove too little."""
 
@@ -37,8 +35,8 @@ def cases(wanted: Callable[[str], bool]) -> list[Any]:
     return [
         pytest.param(release, BY_NAME[name], id=f"{name}-{release}")
         for name in REPAIRED
-        if wanted(name) and (EVERY or name not in LARGE)
-        for release in ((*BY_NAME[name].on, *MORE.get(name, ())) if EVERY else BY_NAME[name].on[:1])
+        if wanted(name) and (EVERY_ROW or name not in LARGE)
+        for release in ((*BY_NAME[name].on, *MORE.get(name, ())) if EVERY_ROW else BY_NAME[name].on[:1])
     ]
 
 
@@ -46,7 +44,7 @@ def there_and_back(shop: Workshop, fault: Fault) -> None:
     """Repair a fault, prove that it is gone and that only what was said has changed, and take it back."""
     fault.inject(shop.bench)
     before = shop.keep()
-    level = Level.IMPORT if EVERY or of_packages(fault.name) else Level.GATE
+    level = Level.IMPORT if EVERY_ROW or of_packages(fault.name) else Level.GATE
     result = shop.repair(kernels=fault.name in ASKED_FOR, level=level)
     left = LEFT_IN_THE_SHELL.get(fault.name)
     assert result.outcome is (RepairOutcome.BY_HAND if left else RepairOutcome.REPAIRED), told(result)

@@ -19,6 +19,7 @@ from doctor.lab.copies import link_tree
 from doctor.lab.test_faults import BY_NAME
 from repair.interference import COUNTED
 from repair.lab.workshop import Workshop, differences, told
+from thorough import EVERY_ROW
 
 from provision.model.level import Level
 from provision.model.repair import EntryState, RepairOutcome
@@ -29,7 +30,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.index]
 RELEASE = "created-2.10.1"
 FAULTS = ("two-distributions", "protobuf-4", "no-cudnn-cu11", "links-gone", "visible-by-activation")
 """Distributions taken away, exchanged and added; links made, a start script and the record rewritten."""
-MOMENTS = 100 if os.environ.get("TFGPU_EVERY_ROW") else 2
+MOMENTS = 100 if EVERY_ROW else 2
 QUICKLY = ("--yes", "--level", "gate")
 """Without importing TensorFlow each time."""
 
@@ -98,7 +99,7 @@ def shop(workshop: Callable[[str], Workshop]) -> Workshop:
     return broken(workshop)
 
 
-@pytest.mark.skipif(not os.environ.get("TFGPU_EVERY_ROW"), reason="minutes for each ten; TFGPU_EVERY_ROW=1 asks for it")
+@pytest.mark.skipif(not EVERY_ROW, reason="minutes for each ten; TFGPU_EVERY_ROW=1 asks for it")
 def test_a_kill_at_any_moment_leaves_the_environment_repaired_or_as_it_was(shop: Workshop) -> None:
     before = shop.keep()
     begin = time.monotonic()
