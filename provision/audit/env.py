@@ -15,6 +15,7 @@ from provision.audit.contents.deep import scan_library
 from provision.audit.contents.dynamic import read_exports
 from provision.audit.contents.fatbin import TooMuchCodeError
 from provision.audit.contents.framework import read_framework
+from provision.audit.contents.guard import read_guard
 from provision.audit.contents.installed import Files
 from provision.audit.contents.metadata import read_metadata, read_names
 from provision.audit.contents.search import search, searched
@@ -29,7 +30,7 @@ from provision.system import System
 T = TypeVar("T")
 _LIBRARY = re.compile(r"\.so(\.\d+)*\Z")
 _PIECE = 1 << 20
-_DECIDED = {"cuda", "cudnn", "gate", "modules", "optional", "ptx", "sass", "search"}
+_DECIDED = {"cpu", "cuda", "cudnn", "gate", "modules", "optional", "ptx", "sass", "search"}
 """What files that are installed can say of a row; tags, Pythons and the day of the upload are the index's."""
 _SAID = (ClaimVerdict.CONFIRMED, ClaimVerdict.CONTRADICTED)
 
@@ -64,7 +65,8 @@ class Place:
 def environment_facts(system: System, place: Place, *, deep: bool = False) -> WheelFacts:
     """Return what a wheel of the same release would say, as far as what is installed says it.
 
-    What cannot be read is in ``unread``. ``deep``: every library is read whole, for GPU code and symbol cover.
+    What cannot be read is in ``unread``. ``deep``: every library is read whole, for GPU code, symbol cover and
+    what is checked of the CPU.
     """
     start = time.monotonic()
     unread: list[Unread] = []
@@ -84,6 +86,7 @@ def environment_facts(system: System, place: Place, *, deep: bool = False) -> Wh
         search=search(framework, wheels) if framework and framework.gate else None,
         code=code,
         symbols=_cover(place, framework, wheels, looked_up, unread) if framework and looked_up else None,
+        guard=read_guard(place.framework) if deep and place.framework else None,
         unread=tuple(dict.fromkeys(unread)),
         cost=Cost(seconds=time.monotonic() - start),
     )

@@ -19,7 +19,7 @@ from provision.audit.claims.tables import table_claims
 from provision.audit.contents.cover import with_symbols
 from provision.audit.contents.demands import applies, meeting
 from provision.audit.contents.strings import knows_nvcc
-from provision.audit.contents.wheel import PLAIN, OpenWheel, wheel_facts
+from provision.audit.contents.wheel import DEEP, PLAIN, OpenWheel, wheel_facts
 from provision.audit.reading.index import Found, Located
 from provision.audit.reading.reader import Reader
 from provision.errors import ProvisionError
@@ -51,7 +51,7 @@ def audit_matrix(
         matrix: the whole of it.
         rows: of it, those that are wanted.
         tell: told what was read.
-        deep: whether GPU code is read too: every library, whole.
+        deep: whether GPU code and what is checked of the CPU are read too: every library, whole.
 
     Raises:
         ToolFailedError: code ``index-not-readable``.
@@ -62,7 +62,7 @@ def audit_matrix(
     shelf.ask_releases(dict.fromkeys([*_own(rows), *_pins(sets.values())]))
     pins = _pins(sets.values())
     code = ("code",) if deep else ()
-    shelf.read({row.requirement: row.wheel for row in rows}, (*PLAIN, *code))
+    shelf.read({row.requirement: row.wheel for row in rows}, DEEP if deep else PLAIN)
     shelf.read({pin: "" for pin in pins if pin.startswith(MEASURED)}, ("names", *code))
     shelf.read({pin: "" for pin in pins if not pin.startswith(MEASURED)}, ("names",))
     shelf.ask_index(_questions(rows, shelf.wheels))

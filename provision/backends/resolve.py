@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from provision.model.matrix import SourceOnly
 from provision.model.plan import Pin, Plan
 from provision.model.versions import GlibcVersion
 from provision.system import Completed
+from provision.system.parallel import Pending
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -179,12 +181,10 @@ def resolve_lock(
 
     tools = None
     if exceptions:
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - most releases have none
-
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            # Both wait for the index most of the time.
-            tools = beside.submit(_locked_build_tools, uv, target, scratch, keep, as_of)
-            done = run()
+        # Both wait for the index most of the time.
+        tools = Pending(partial(_locked_build_tools, uv, target, scratch, keep, as_of))
+        done = run()
+        tools.wait()  # it works in the same scratch folder
     else:
         done = run()
     if not done.ok:

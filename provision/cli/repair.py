@@ -36,8 +36,14 @@ def repair(
         list[str] | None, typer.Option("--only", metavar="CODE", help="Remove this cause alone; may be repeated.")
     ] = None,
     level: Annotated[
-        str, typer.Option("--level", metavar="LEVEL", help="How far verify proves it: gate, import, device, compute …")
-    ] = "import",
+        str | None,
+        typer.Option(
+            "--level",
+            metavar="LEVEL",
+            help="How far verify proves it: gate, import, device, compute … Default: gate where only links and "
+            "scripts change, else import.",
+        ),
+    ] = None,
     deep: Annotated[
         bool, typer.Option("--deep", help="Also import TensorFlow and hash every file when looking for causes.")
     ] = False,
@@ -101,14 +107,14 @@ def repair(
     leave(repair_exit_code(result))
 
 
-def _level(text: str) -> Level:
+def _level(text: str | None) -> Level | None:
     from provision.errors import UsageError
 
     try:
-        return Level(text)
+        return Level(text) if text is not None else None
     except ValueError:
         raise UsageError(
-            f"{text[:40]!a} is not a level of verify",
+            f"{str(text)[:40]!a} is not a level of verify",
             code="bad-level",
             hint=f"one of {', '.join(level.value for level in Level)}",
         ) from None

@@ -8,7 +8,6 @@ from typing import Any
 from provision.host import machine, merge
 from provision.host.driver import gather, ldconfig
 from provision.host.interpreters import find_interpreters
-from provision.host.parallel import Pending
 from provision.host.parsers import parse_ldconfig
 from provision.host.state import decide_state
 from provision.host.toolkits import find_cudnn, find_toolkits, nvcc_version
@@ -17,6 +16,7 @@ from provision.host.variables import relevant
 from provision.model.facts import Fact
 from provision.model.host import HostFacts
 from provision.system import System
+from provision.system.parallel import Pending
 
 
 def detect(system: System, *, wide: bool, limit: float) -> HostFacts:

@@ -23,7 +23,6 @@ from pathlib import Path
 from provision.host import paths
 from provision.host.machine import container_kind, read_text
 from provision.host.nvidia_smi import ask_nvidia_smi
-from provision.host.parallel import Pending
 from provision.host.parsers import parse_gpu_information, parse_ldconfig, parse_proc_version
 from provision.host.readings import (
     CudaReading,
@@ -38,6 +37,7 @@ from provision.model.facts import Attempt, Fact
 from provision.model.versions import DriverVersion
 from provision.probes import ProbeAnswer, run_probe
 from provision.system import System
+from provision.system.parallel import Pending
 
 _NVIDIA = "0x10de"
 _DISPLAY = "0x03"

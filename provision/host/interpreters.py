@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from provision.host import paths
-from provision.host.parallel import each
 from provision.model.host import Interpreter
 from provision.model.versions import PythonVersion
 from provision.system import System
+from provision.system.parallel import each
 
 _ASK = """
 import sys, os

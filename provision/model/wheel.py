@@ -139,6 +139,20 @@ class FrameworkFacts:
 
 
 @dataclass(frozen=True)
+class GuardFacts:
+    """What TensorFlow checks of the CPU when it is loaded; where the CPU lacks one of these, the process ends.
+
+    Attributes:
+        features: instruction sets in the order checked, as /proc/cpuinfo writes them (``sse4_1``, ``avx``; but ``sse3``
+            for its ``pni``); None where it cannot be told.
+        why: why it cannot be told, empty where it can.
+    """
+
+    features: tuple[str, ...] | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class SearchFacts:
     """What the search path finds when certain wheels are installed beside TensorFlow.
 
@@ -227,5 +241,6 @@ class WheelFacts:
     search: SearchFacts | None = None
     code: tuple[CodeFacts, ...] | None = None
     symbols: SymbolFacts | None = None
+    guard: GuardFacts | None = None
     unread: tuple[Unread, ...] = ()
     cost: Cost = field(default_factory=Cost)

@@ -43,6 +43,9 @@ RECORDED = ("CUDA_CACHE_DISABLE", "CUDA_CACHE_PATH", "CUDA_DEVICE_ORDER", "CUDA_
             "NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_VISIBLE_DEVICES", "TF_GPU_ALLOCATOR")  # fmt: skip
 """Variables that are kept and change how a GPU is reached."""
 
+_TO_THE_LOADER = ("CUDA", "GLIBC_TUNABLES", "LD_", "NVIDIA_")
+"""How the variables begin that ld.so(8), CUDA's libraries or a hook in the environment may listen to."""
+
 _FORCED: Mapping[str, str] = {
     "PYTHONNOUSERSITE": "1",
     "PYTHONIOENCODING": "utf-8",
@@ -66,6 +69,11 @@ class GuestEnviron:
     values: Mapping[str, str]
     dropped: Mapping[str, str]
     kept: Mapping[str, str]
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing in it can make libraries be found that `bare_environ` would not find, or hide them."""
+        return not any(name.startswith(_TO_THE_LOADER) for name in self.values)
 
 
 def guest_environ(environ: Mapping[str, str], extra: Mapping[str, str] | None = None) -> GuestEnviron:

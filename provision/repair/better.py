@@ -10,12 +10,22 @@ from collections.abc import Iterator, Mapping
 from provision.doctor.checks.deep import DEVICE, IMPORT
 from provision.model.doctor import Category, Certainty, Diagnosis, Effect, Finding
 from provision.model.level import Level
+from provision.model.remedy import PointKernel, Unset, Wire
 from provision.model.repair import RepairPlan
 from provision.model.verdict import Outcome, Stage, StageStatus, Verdict
 
 _SEVERITY: Mapping[Effect, int] = {Effect.STOPS: 3, Effect.CPU: 2, Effect.DEGRADES: 1, Effect.NONE: 0}
 _INSIDE = (Category.PYTHON, Category.PACKAGES, Category.CUDA, Category.CUDNN, Category.XLA)
 """Where a repair can do harm; drivers, memory and other people's processes change by themselves."""
+
+
+def needed_level(plan: RepairPlan) -> Level:
+    """Return how far verify has to go to prove a plan: where only links and scripts change, the loader gate says all.
+
+    Whatever adds, takes away or moves Python's files may break an import, so TensorFlow is imported then.
+    """
+    outside_python = all(isinstance(step, Wire | Unset | PointKernel) for step in plan.steps)
+    return Level.GATE if outside_python else Level.IMPORT
 
 
 def complaint(before: Diagnosis, after: Diagnosis, verdict: Verdict | None, plan: RepairPlan) -> str:

@@ -27,7 +27,7 @@ from provision.repair.files.patch import REPAIRS
 from provision.repair.steps.rewire import is_wired, rewire
 from provision.system import System, remove_tree
 
-__all__ = ["Carried", "StageContext", "build_stage", "carry_out"]
+__all__ = ["Carried", "StageContext", "build_stage", "carry_out", "untouched"]
 
 _NEVER = ("bin", "lib", "lib64", "conda-meta", RECORD_FOLDER)
 """Folders at the root of an environment that no step may remove whole."""
@@ -59,27 +59,29 @@ class Carried:
     remarks: tuple[str, ...] = ()
 
 
-def build_stage(prefix: Path, stage: Path, steps: Sequence[Step] | None = None) -> tuple[str, ...]:
-    """Copy an environment by hard links into ``stage``, which is absent or empty; our folder of repairs is left out.
+def untouched(prefix: Path, steps: Sequence[Step]) -> tuple[Path, ...]:
+    """Return the folders of packages, and those of TensorFlow, in which no step changes anything; raises OSError.
 
-    Where no step changes packages, their folders (of TensorFlow those below its own) are links to the environment's:
-    they hold nearly all files, and wiring makes its links beside them.
+    They hold nearly all files, and wiring makes its links beside them. Where packages change there are none.
+    """
+    return () if any(isinstance(step, _WIDE) for step in steps) else tuple(_shared(prefix, steps))
+
+
+def build_stage(prefix: Path, stage: Path, shared: Sequence[Path] = ()) -> tuple[str, ...]:
+    """Copy an environment by hard links into ``stage``, which is absent or empty; our folder of repairs is left out.
 
     Args:
         prefix: the environment.
         stage: where the copy is made.
-        steps: that will be carried out; None for any.
+        shared: folders that become links to the environment's, see `untouched`.
 
     Returns:
-        The folders that are links, relative, for `provision.repair.files.patch.difference`.
+        Those, relative, for `provision.repair.files.patch.difference`.
 
     Raises:
         ToolFailedError: code ``clone-failed``.
     """
     try:
-        shared = (
-            () if steps is None or any(isinstance(step, _WIDE) for step in steps) else tuple(_shared(prefix, steps))
-        )
         stage.mkdir(exist_ok=True)
         clone(prefix, stage, left_out=(prefix / RECORD_FOLDER / REPAIRS, *shared))
         for folder in shared:
@@ -90,7 +92,6 @@ def build_stage(prefix: Path, stage: Path, steps: Sequence[Step] | None = None) 
 
 
 def _shared(prefix: Path, steps: Sequence[Step]) -> Iterator[Path]:
-    """Yield the packages, and the folders of TensorFlow, that no step touches."""
     touched = [path for step in steps if isinstance(step, Remove) for path in step.paths]
     touched += [step.file for step in steps if isinstance(step, Unset | PointKernel)]
     site_packages = site_packages_of(prefix)
@@ -104,7 +105,7 @@ def _shared(prefix: Path, steps: Sequence[Step]) -> Iterator[Path]:
             folders = sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
         for folder in folders:
             name = f"{folder.relative_to(site_packages)}/"
-            if folder.name in kept or folder.suffix in _METADATA:
+            if folder.name in kept or (folder.suffix in _METADATA and not _only_wired(steps)):
                 continue
             if not any(path.startswith(name) or name.startswith(path) for path in inside):
                 yield folder
@@ -146,7 +147,7 @@ def carry_out(system: System, steps: Sequence[Step], context: StageContext) -> C
             if isinstance(wired, Denial):
                 return wired
             remarks += wired
-        _settle(context)
+        _settle(context, steps)
     except OSError as error:
         raise ToolFailedError(
             "the copy of the environment could not be changed",
@@ -155,6 +156,11 @@ def carry_out(system: System, steps: Sequence[Step], context: StageContext) -> C
             hint="check rights and free space there",
         ) from error
     return Carried((*packages, *conda), outside, tuple(dict.fromkeys(remarks)))
+
+
+def _only_wired(steps: Sequence[Step]) -> bool:
+    """Whether no file that a RECORD names is rewritten: links, aliases and the hook of wiring stand in none."""
+    return all(isinstance(step, Wire) for step in steps)
 
 
 def _of(kind: type[Kind], steps: Sequence[Step]) -> tuple[Kind, ...]:
@@ -232,10 +238,11 @@ def _texts(context: StageContext, steps: Sequence[Step], remarks: list[str]) -> 
     return tuple(outside)
 
 
-def _settle(context: StageContext) -> None:
+def _settle(context: StageContext, steps: Sequence[Step]) -> None:
     """Let scripts that were written for the copy name the environment, and make sure that nothing names the copy."""
     site_packages = Path(context.env.site_packages)
-    settle_scripts(context.stage, site_packages, context.prefix)
+    if not _only_wired(steps):
+        settle_scripts(context.stage, site_packages, context.prefix)
     candidates = [
         *(context.stage / "bin").iterdir(),
         context.stage / "pyvenv.cfg",

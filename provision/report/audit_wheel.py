@@ -14,6 +14,7 @@ from provision.model.wheel import (
     CodeCount,
     CodeFacts,
     FrameworkFacts,
+    GuardFacts,
     MetadataFacts,
     NameFacts,
     SearchFacts,
@@ -86,6 +87,8 @@ def fact_lines(facts: WheelFacts, *, installed: bool = False) -> Iterator[str]:
         yield from _names(facts.names)
     if facts.framework:
         yield from _framework(facts.framework)
+    if facts.guard:
+        yield from row_lines("CPU", _guard(facts.guard))
     if facts.search:
         yield from _search(facts.search, installed=installed)
     if facts.code is not None:
@@ -154,6 +157,12 @@ def _framework(framework: FrameworkFacts) -> Iterator[str]:
 
 
 _NEEDS = (("GLIBC", "glibc"), ("GLIBCXX", "GLIBCXX"), ("CXXABI", "CXXABI"))
+
+
+def _guard(guard: GuardFacts) -> str:
+    if guard.features is None:
+        return f"what it refuses to run without is not known: {guard.why}"
+    return f"refuses to run without {' '.join(guard.features)}"
 
 
 def _search(search: SearchFacts, *, installed: bool) -> Iterator[str]:

@@ -14,7 +14,6 @@ from typing import Any
 
 from provision import wiring
 from provision.errors import InvalidFileError
-from provision.host.parallel import Pending
 from provision.model.environment_facts import STALE, Answered, GateFacts, LibraryFacts, SearchedFolder
 from provision.probes.environment import Inventory
 from provision.probes.hygiene import bare_environ, guest_environ
@@ -22,6 +21,7 @@ from provision.probes.launcher import run_probe
 from provision.snapshot.premises import framework_file
 from provision.snapshot.xla_tools import read_tools
 from provision.system import System
+from provision.system.parallel import Pending
 from provision.verify.answer import Premises
 from provision.wiring.report import WiringReport
 

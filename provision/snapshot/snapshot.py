@@ -12,7 +12,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from provision.host.parallel import Pending
 from provision.model.environment_facts import EnvironmentFacts, LibraryFacts
 from provision.model.host import HostFacts
 from provision.model.log import LogFacts
@@ -24,6 +23,7 @@ from provision.model.snapshot import Snapshot
 from provision.probes.environment import Inventory
 from provision.snapshot.interpreter import Unusable
 from provision.system import System
+from provision.system.parallel import Pending
 from provision.verify.answer import Premises
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from provision.audit.contents.cover import with_symbols
 from provision.audit.contents.extra import by_pins, with_search
-from provision.audit.contents.wheel import CODE, PLAIN, wheel_facts
+from provision.audit.contents.wheel import DEEP, PLAIN, wheel_facts
 from provision.audit.reading.index import Located, parse_spec
 from provision.audit.reading.reader import Reader
 from provision.errors import UsageError
@@ -37,8 +37,9 @@ def audit_wheel(
         text: ``NAME==VERSION``, a file or an address.
         folder: where a file is looked for.
         python: series whose wheel is wanted where a release has several.
-        deep: whether every library is read whole: GPU code, and the CUDA names that TensorFlow looks up, held against
-            the wheels that the row of the release pins, else against those that ``and-cuda`` would bring.
+        deep: whether every library is read whole: GPU code, what is checked of the CPU, and the CUDA names that
+            TensorFlow looks up, held against the wheels that the row of the release pins, else against those that
+            ``and-cuda`` would bring.
         download: whether a server without ranges may be asked for the whole wheel.
         reader: session and cache to use instead of a new one.
 
@@ -53,7 +54,7 @@ def audit_wheel(
         text = str(folder / Path(text).expanduser())
     with reader or Reader(system, download=download) as session:
         located = session.locate(text, python=python)
-        facts = with_search(session, wheel_facts(session, located, (*PLAIN, CODE) if deep else PLAIN))
+        facts = with_search(session, wheel_facts(session, located, DEEP if deep else PLAIN))
         return _with_symbols(session, facts, located, folder) if deep and facts.framework else facts
 
 

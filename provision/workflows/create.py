@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from provision.backends.interpreter import given
@@ -18,6 +18,7 @@ from provision.model.plan import Plan, Refusal
 from provision.model.progress import Observer, Silent
 from provision.plan import decide
 from provision.system import System
+from provision.system.parallel import Pending
 from provision.workflows.common import host_for, load_matrix
 from provision.workflows.conda_foreign import read_foreign
 from provision.workflows.create_backends import work_class
@@ -61,11 +62,10 @@ def create(system: System, folder: Path, options: CreateOptions, observer: Obser
         explicit = Path(options.python) if options.python and "/" in options.python else None
         series = {file.lock.contract.python.text for file in locks}
         # Reading the machine waits for child processes, reading the matrix does not.
-        with ThreadPoolExecutor(max_workers=3) as pool:
-            reading = pool.submit(host_for, system, options.for_)
-            finding = pool.submit(lambda: (given(system, explicit),) if explicit else find_interpreters(system, series))
-            asking = pool.submit(_cache, system)
-            matrix = load_matrix(options.matrix_file, settings)
+        reading = Pending(partial(host_for, system, options.for_))
+        finding = Pending(lambda: (given(system, explicit),) if explicit else find_interpreters(system, series))
+        asking = Pending(partial(_cache, system))
+        matrix = load_matrix(options.matrix_file, settings)
         pythons = tuple(finding.result())
         host = reading.result()
         if not host.described:

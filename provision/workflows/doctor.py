@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.errors import UsageError
-from provision.host.parallel import Pending
 from provision.snapshot.interpreter import ask
 from provision.system import System
+from provision.system.parallel import Pending
 
 if TYPE_CHECKING:  # loading these takes as long as the interpreter takes to answer, see `doctor`
     from provision.model.doctor import Cause, Diagnosis

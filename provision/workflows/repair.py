@@ -37,7 +37,7 @@ class RepairOptions:
     dry_run: bool = False
     yes: bool = False
     only: tuple[str, ...] = ()
-    level: Level = Level.IMPORT
+    level: Level | None = None
     kernels: bool = False
     deep: bool = False
     into: str | None = None

@@ -104,8 +104,10 @@ def undo(system: System, meant: Named, observer: Observer | None = None) -> Repa
     return _ended(RepairOutcome.UNDONE, prefix, undone, clock, remarks=remarks)
 
 
-def resume(system: System, folder: Path, target: str | None, level: Level, observer: Observer | None) -> RepairResult:
-    """Finish a repair that was cut off, and say what doctor and verify find then.
+def resume(
+    system: System, folder: Path, target: str | None, level: Level | None, observer: Observer | None
+) -> RepairResult:
+    """Finish a repair that was cut off, and say what doctor and verify find then, by default up to the import.
 
     Raises as `undo` does.
     """
@@ -121,7 +123,7 @@ def resume(system: System, folder: Path, target: str | None, level: Level, obser
         watch.step("finishing a repair that was cut off")
         said = held.recover(entry, finish=True)
     with clock.stage("prove"):
-        after, verdict = _look(system, folder, prefix, level, watch)
+        after, verdict = _look(system, folder, prefix, level or Level.IMPORT, watch)
     done = replace(entry, state=EntryState.DONE)
     return _ended(RepairOutcome.FINISHED, prefix, done, clock, after=after, verdict=verdict, remarks=(said,))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +16,16 @@ from provision.model.created import Denial
 from provision.model.doctor import Diagnosis, Finding
 from provision.model.level import Level
 from provision.model.progress import Observer
+from provision.model.remedy import Step
 from provision.model.repair import EntryState, PackageChange, Patch, RepairOutcome, RepairPlan, RepairResult
-from provision.model.verdict import Verdict
-from provision.repair.better import complaint
+from provision.model.verdict import StageStatus, Verdict
+from provision.repair.better import complaint, needed_level
 from provision.repair.files.patch import difference, with_outside
 from provision.repair.history.journal import Held, hold
 from provision.repair.history.journal_entry import Journal
-from provision.repair.stage import StageContext, build_stage, carry_out
+from provision.repair.stage import StageContext, build_stage, carry_out, untouched
 from provision.system import System
+from provision.system.parallel import Pending
 from provision.workflows.create_watch import UvWatch
 from provision.workflows.create_work import Stopwatch
 from provision.workflows.doctor import DoctorResult, doctor
@@ -103,8 +105,9 @@ class RepairWork:
         journal = None
         try:
             with self.clock.stage("copy"):
-                journal = held.begin(self.plan.repairs)
-            return journal, self._staged(journal)
+                shared = untouched(self.prefix, self._steps)
+                journal = held.begin(self.plan.repairs, shared)
+            return journal, self._staged(journal, shared)
         except BaseException as error:
             if journal is not None:
                 with suppress(OSError):
@@ -116,11 +119,14 @@ class RepairWork:
                 raise failed from error
             raise
 
-    def _staged(self, journal: Journal) -> Changed | Denial:
+    @property
+    def _steps(self) -> tuple[Step, ...]:
+        return (*self.plan.steps, *(step for item in self.plan.repairs if item.outside for step in item.steps))
+
+    def _staged(self, journal: Journal, shared: Sequence[Path]) -> Changed | Denial:
         self.watch.step("copying the environment, by links")
         with self.clock.stage("copy"):
-            steps = (*self.plan.steps, *(step for item in self.plan.repairs if item.outside for step in item.steps))
-            left_out = build_stage(self.prefix, journal.stage, steps)
+            left_out = build_stage(self.prefix, journal.stage, shared)
         found = self.seen.snapshot.environment
         if found is None:
             raise AssertionError("a plan with repairs was made from an environment")
@@ -136,7 +142,7 @@ class RepairWork:
             offline=self.options.offline,
         )
         with self.clock.stage("change"):
-            carried = carry_out(self.system, steps, context)
+            carried = carry_out(self.system, self._steps, context)
         if isinstance(carried, Denial):
             return carried
         self.watch.step("comparing")
@@ -168,16 +174,14 @@ class RepairWork:
     def _prove(self) -> tuple[Diagnosis, Verdict]:
         """Ask doctor and verify again, in fresh processes; raises RolledBackError where it is not better."""
         level = self.options.level
-        matrix = self.seen.snapshot.matrix
         # Both wait for children most of the time.
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            looking = beside.submit(self.look)
-            with self.clock.stage("verify"):
-                host = detect(self.system, wide=False) if level not in (Level.GATE, Level.IMPORT) else None
-                verdict = verify(
-                    self.system, str(self.prefix), level, matrix=matrix, host=host, observer=self.watch
-                ).verdict
-            after = looking.result()
+        looking = Pending(self.look)
+        with self.clock.stage("verify"):
+            verdict = self._verify(level or needed_level(self.plan))
+            if level is None and any(item.status is StageStatus.SKIPPED for item in verdict.stages[:1]):
+                # A build that links its CUDA libraries itself has no loader to ask.
+                verdict = self._verify(Level.IMPORT)
+        after = looking.result()
         said = complaint(self.seen.diagnosis, after, verdict, self.plan)
         if said:
             raise RolledBackError(
@@ -187,6 +191,11 @@ class RepairWork:
                 hint="`tfgpu-provision doctor` names the other ways; what it says there can be typed by hand",
             )
         return after, verdict
+
+    def _verify(self, level: Level) -> Verdict:
+        matrix = self.seen.snapshot.matrix
+        host = detect(self.system, wide=False) if level not in (Level.GATE, Level.IMPORT) else None
+        return verify(self.system, str(self.prefix), level, matrix=matrix, host=host, observer=self.watch).verdict
 
     def look(self) -> Diagnosis:
         """Return what doctor says now."""

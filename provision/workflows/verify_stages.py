@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from provision.matrix import peaks_of
@@ -12,6 +13,7 @@ from provision.model.versions import ComputeCapability
 from provision.probes.hygiene import bare_environ
 from provision.snapshot.deep import LIMITS, Run, device_stage, import_stage
 from provision.snapshot.premises import framework_file
+from provision.system.parallel import Pending
 from provision.verify.answer import Said
 from provision.verify.causes import Cause
 from provision.verify.compute import judge_compute
@@ -63,9 +65,13 @@ def _gate(run: Run) -> Stage:
     if blocked is not None:
         return failed(Level.GATE, blocked, Said(None))
     arguments = {"framework": str(framework), "seconds": (run.timeout or LIMITS[Level.GATE]) / 2}
+    if run.environ.is_bare:
+        # Nothing that the loader listens to is set: the same question twice has the same answer.
+        said = run.ask(Level.GATE, "gate", arguments)
+        return judge_gate(run.premises, said, said)
+    bare = Pending(partial(run.ask, Level.GATE, "gate", arguments, bare_environ()))
     user = run.ask(Level.GATE, "gate", arguments)
-    bare = run.ask(Level.GATE, "gate", arguments, bare_environ())
-    return judge_gate(run.premises, user, bare)
+    return judge_gate(run.premises, user, bare.result())
 
 
 def _compute(run: Run) -> Stage:

@@ -26,6 +26,7 @@ from provision.audit.contents import without_kernels
 from provision.audit.contents.deep import scan_library
 from provision.audit.contents.dynamic import read_dynamic_facts, read_exports
 from provision.audit.contents.fatbin import MARK, TooMuchCodeError
+from provision.audit.contents.guard import INITIALISER, read_guard
 from provision.audit.contents.symbols import TooManyNamesError
 from provision.audit.contents.wheel import OpenWheel, wheel_facts
 from provision.audit.reading.cache import Cache
@@ -35,7 +36,9 @@ from provision.errors import ProvisionError
 SECONDS = 20
 MEMORY = 1 << 30
 NUMBERS = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 40, (1 << 63) - 1, (1 << 64) - 1)
-MARKS = (b"PK\x05\x06", b"PK\x01\x02", b"PK\x03\x04", b"\x7fELF", MARK)
+CHECK = b"\xbf\x01\x00\x00\x00\xe8"
+"""The first check of the CPU."""
+MARKS = (b"PK\x05\x06", b"PK\x01\x02", b"PK\x03\x04", b"\x7fELF", MARK, INITIALISER, CHECK)
 
 
 def mutated(data: bytes, numbers: random.Random) -> bytes:
@@ -93,7 +96,7 @@ def read_wheel(file: Path) -> bool:
     """Read everything that audit reads of a wheel, but for what a child would be asked."""
     with Reader(cache=Cache(None)) as reader:
         located = reader.locate(str(file))
-        sections = ("names", "metadata", "framework", "code")
+        sections = ("names", "metadata", "framework", "guard", "code")
         reads = [partial(wheel_facts, reader, located, (section,)) for section in sections]
         return taken(*reads, lambda: OpenWheel(reader, located).given())
 
@@ -103,7 +106,10 @@ def read_library(data: bytes, step: int, file: Path) -> bool:
     pieces = (data[at : at + step] for at in range(0, len(data), step))
     file.write_bytes(data)
     return taken(
-        lambda: scan_library(pieces, len(data), "x.so"), lambda: read_dynamic_facts(file), lambda: read_exports(file)
+        lambda: scan_library(pieces, len(data), "x.so"),
+        lambda: read_dynamic_facts(file),
+        lambda: read_exports(file),
+        lambda: read_guard(file),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -13,14 +14,16 @@ from typing import Any
 import pytest
 from thorough import EVERY_ROW
 
+from provision.audit.claims.row import Read, row_claims
 from provision.audit.contents.cover import with_symbols
 from provision.audit.contents.deep import scan_library
 from provision.audit.contents.extra import by_pins
-from provision.audit.contents.wheel import wheel_facts
+from provision.audit.contents.wheel import PLAIN, wheel_facts
 from provision.audit.reading.cache import Cache
 from provision.audit.reading.reader import Reader
 from provision.matrix import load
-from provision.model.wheel import CodeFacts
+from provision.model.audit import ClaimVerdict
+from provision.model.wheel import CodeFacts, GuardFacts
 
 pytestmark = [pytest.mark.e2e, pytest.mark.index]
 FACTS = Path(__file__).parents[3] / "shared/facts"
@@ -68,6 +71,18 @@ def test_releases(reader: Reader, release: str) -> None:
         (module.target, module.isa.text, tuple(item.text for item in module.native or ())): module.count
         for module in row.ptx_modules
     }
+
+
+@pytest.mark.parametrize("release", ["2.4.1", "2.10.1", "2.17.1", "2.21.0"] if EVERY_ROW else ["2.4.1"])
+def test_what_it_refuses_to_run_without(reader: Reader, release: str) -> None:
+    facts = wheel_facts(reader, reader.locate(f"tensorflow=={release}"), (*PLAIN, "guard"))
+    assert facts.guard == GuardFacts(("sse", "sse2", "sse3", "sse4_1", "sse4_2", "avx"))
+    row = next(row for row in load().rows if row.requirement == f"tensorflow=={release}")
+    claims = [claim for claim in row_claims(row, Read({row.requirement: facts})) if claim.kind == "cpu"]
+    assert [(claim.claimed, claim.verdict) for claim in claims] == [("avx", ClaimVerdict.CONFIRMED)]
+    planted = dataclasses.replace(row, cpu_features=("avx2",))
+    claims = [claim for claim in row_claims(planted, Read({row.requirement: facts})) if claim.kind == "cpu"]
+    assert [(claim.claimed, claim.verdict) for claim in claims] == [("avx2", ClaimVerdict.CONTRADICTED)]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from audit.guards import AVX, AVX2_FMA, guard_source
 from audit.lab import BUILD_INFO, make_wheel
 
 from provision.audit.contents.wheel import wheel_facts
@@ -122,6 +123,19 @@ def test_deep_reads_whole_libraries(tensorflow: Path, site: Path) -> None:
     install(site, tensorflow)
     found = audit_env(System(), str(site.parents[2]), folder=site, deep=True)
     assert found.facts.code == ()
+
+
+@pytest.mark.parametrize(("numbers", "wrong"), [(AVX, ""), (AVX2_FMA, "avx2 fma")])
+def test_deep_reads_what_it_refuses_to_run_without(
+    framework: Callable[..., bytes], tmp_path: Path, site: Path, numbers: tuple[int, ...], wrong: str
+) -> None:
+    library = framework(*GATE, options=(guard_source(tmp_path, *numbers),))
+    install(site, of_release(tmp_path, "2.20.0", library))
+    assert read(site).facts.guard is None
+    found = audit_env(System(), str(site.parents[2]), folder=site, deep=True)
+    claims = {claim.claimed: (claim.verdict.value, claim.found) for claim in found.claims if claim.kind == "cpu"}
+    assert claims.pop("avx")[0] == "confirmed"
+    assert claims == ({"no other instruction set": ("contradicted", wrong)} if wrong else {})
 
 
 def test_without_tensorflow_there_is_nothing_to_read(site: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from audit.conftest import AND_CUDA
+from audit.guards import AVX, guard_source
 from audit.kernels import SAMPLE, entry, fatbin, library_with_code, ptx, sass
 from audit.lab import BUILD_INFO, make_wheel
 
@@ -30,7 +31,7 @@ def sound(tmp_path: Path, compile_library: Callable[..., Path], framework: Calla
     noise = random.Random(SEED).randbytes(100_000)  # noqa: S311 - test data
     many += fatbin(entry(2, 80, noise))
     kernels = library_with_code(compile_library, tmp_path, SAMPLE * 5 + many, fatbin(ptx(90, (8, 1))) * 5).read_bytes()
-    loader = framework("libcudart.so.12", "libcudnn.so.9")
+    loader = framework("libcudart.so.12", "libcudnn.so.9", options=(guard_source(tmp_path, *AVX),))
     (folder / "kernels.so").write_bytes(kernels)
     (folder / "loader.so").write_bytes(loader)
     texts = {f"tensorflow/m{number}.py": random.Random(number).randbytes(40).hex().encode() for number in range(40)}  # noqa: S311 - test data

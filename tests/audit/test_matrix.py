@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from audit.conftest import FRAMEWORK
+from audit.guards import AVX, guard_source
 from audit.lab import Shop, make_wheel, start
 from packaging.version import Version
 
@@ -29,7 +30,7 @@ from provision.errors import ToolFailedError
 from provision.matrix import load
 from provision.model.artifact import Artifact, Release
 from provision.model.audit import Claim, ClaimVerdict, MatrixAudit
-from provision.model.wheel import CodeCount, CodeFacts, WheelFacts
+from provision.model.wheel import CodeCount, CodeFacts, GuardFacts, WheelFacts
 from provision.system import System
 
 TAG = "cp312-cp312-manylinux_2_40_x86_64"
@@ -172,7 +173,8 @@ def standing(tmp_path_factory: pytest.TempPathFactory, compile_library: Callable
     code = f'#define NAMES "libcudart.so.12", "libcudnn.so.9"\n{FRAMEWORK.read_text()}'
     search = "-Wl,-rpath,$ORIGIN/../nvidia/cuda_runtime/lib"
     name = "libtensorflow_framework.so.2"
-    wheel = stock(shop, compile_library(code, name, search, "-Wl,--enable-new-dtags", "-ldl").read_bytes())
+    options = (guard_source(folder, *AVX), search, "-Wl,--enable-new-dtags", "-ldl")
+    wheel = stock(shop, compile_library(code, name, *options).read_bytes())
     server = start(shop)
     environ = {"UV_DEFAULT_INDEX": shop.address, "UV_NO_CONFIG": "1", "PIP_CONFIG_FILE": os.devnull}
     system = System({**environ, "HOME": str(folder), "PATH": os.defpath})
@@ -196,10 +198,10 @@ def text(wheel: Path) -> str:
     return MATRIX.replace("NAME", NAME).replace("HASH", hashlib.sha256(wheel.read_bytes()).hexdigest())
 
 
-def audited(reader: Reader, file: Path, text: str) -> MatrixAudit:
+def audited(reader: Reader, file: Path, text: str, *, deep: bool = False) -> MatrixAudit:
     file.write_text(text)
     matrix = load(file)
-    return audit_matrix(reader, matrix, matrix.rows)
+    return audit_matrix(reader, matrix, matrix.rows, deep=deep)
 
 
 def contradicted(audit: MatrixAudit) -> list[Claim]:
@@ -231,7 +233,7 @@ def test_a_true_matrix_is_confirmed(reader: Reader, tmp_path: Path, text: str) -
     ):
         assert (kind, claimed) in confirmed
     for kind, verdict, evidence in (
-        ("cpu", ClaimVerdict.UNDECIDABLE, "vendor: https://example.org/page"),
+        ("cpu", ClaimVerdict.NOT_READ, "vendor: https://example.org/page"),
         ("constraints", ClaimVerdict.UNDECIDABLE, "vendor: https://example.org/page"),
         ("driver-floor", ClaimVerdict.UNDECIDABLE, "vendor: https://example.org/page"),
         ("modules", ClaimVerdict.NOT_READ, f"artifact: {NAME}"),
@@ -337,6 +339,48 @@ def test_a_planted_fault_is_contradicted(standing: Standing, tmp_path: Path, pla
     # A set without its library, or of another cuDNN, is wrong in more than one way; everything else in one.
     assert len(claims) <= 3
     assert all(claim.evidence for claim in claims)
+
+
+CHECKED = "sse sse2 sse3 sse4_1 sse4_2 avx"
+
+
+@pytest.mark.parametrize(
+    ("cpu", "wrong"),
+    [
+        ("avx", []),
+        ("sse4_2 avx", []),
+        ("avx avx2", [("avx2", f"it checks {CHECKED}")]),
+        ("fma", [("fma", f"it checks {CHECKED}")]),
+        ("sse4_2", [("no other instruction set", "avx")]),
+    ],
+)
+def test_what_is_needed_of_the_cpu(standing: Standing, tmp_path: Path, cpu: str, wrong: list[tuple[str, str]]) -> None:
+    planted = MATRIX.replace("NAME", NAME).replace("HASH", standing.sha256).replace("cpu: avx", f"cpu: {cpu}")
+    audit = audited(standing.reader, tmp_path / "matrix.yaml", planted, deep=True)
+    assert [(claim.claimed, claim.found) for claim in contradicted(audit) if claim.kind == "cpu"] == wrong
+    right = {claim.claimed for claim in audit.claims if claim.kind == "cpu" and claim.verdict is ClaimVerdict.CONFIRMED}
+    assert right == set(cpu.split()) - {claimed for claimed, _ in wrong}
+    assert {claim.evidence for claim in audit.claims if claim.kind == "cpu"} == {NAME}
+
+
+@pytest.mark.parametrize(
+    ("guard", "cpu", "verdict", "note"),
+    [
+        (None, "avx", ClaimVerdict.NOT_READ, "--deep reads it"),
+        (GuardFacts(None, "it is stripped"), "avx", ClaimVerdict.UNDECIDABLE, "it is stripped"),
+        (GuardFacts(("avx",)), "avx f16c", ClaimVerdict.UNDECIDABLE, "TensorFlow checks no such set"),
+    ],
+)
+def test_a_check_of_the_cpu_that_does_not_say(
+    tmp_path: Path, guard: GuardFacts | None, cpu: str, verdict: ClaimVerdict, note: str
+) -> None:
+    file = tmp_path / "matrix.yaml"
+    file.write_text(MATRIX.replace("NAME", NAME).replace("HASH", "1" * 64).replace("cpu: avx", f"cpu: {cpu}"))
+    row = load(file).rows[0]
+    facts = WheelFacts(Artifact("tensorflow", "2.99.0", NAME), guard=guard)
+    claims = [claim for claim in row_claims(row, Read({row.requirement: facts})) if claim.kind == "cpu"]
+    assert (claims[-1].verdict, claims[-1].note) == (verdict, note)
+    assert claims[-1].evidence == "vendor: https://example.org/page"
 
 
 def test_a_source_archive_that_got_a_wheel(reader: Reader, shop: Shop, tmp_path: Path, text: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from audit.conftest import AND_CUDA
+from audit.guards import AVX2_FMA, guard_source
 from audit.lab import BUILD_INFO, Shop, make_wheel
 
 import provision
@@ -40,16 +41,17 @@ def propose(shop: Shop, home: Path, *words: str) -> subprocess.CompletedProcess[
 
 
 @pytest.fixture
-def release(shop: Shop, framework: Callable[..., bytes]) -> Callable[[str], Path]:
+def release(shop: Shop, framework: Callable[..., bytes], tmp_path: Path) -> Callable[[str], Path]:
     """Put a wheel of TensorFlow for a Python into the shop; its glibc is newer than that of any machine that tests."""
     known = load().sets["cu125-cudnn93"]
     for pin in known.pins:
         tools = (known.ptxas, known.libdevice) if pin.name.startswith("nvidia-cuda-nvcc") else ()
         paths = (*pin.libraries.values(), *(path for path in tools if path))
         make_wheel(shop.folder, pin.name, pin.version, dict.fromkeys(paths, b"x"), tag="py3-none-manylinux_2_17_x86_64")
+    library = framework("libcudart.so.12", "libcudnn.so.9", options=(guard_source(tmp_path, *AVX2_FMA),))
     members = {
         "tensorflow/python/platform/build_info.py": BUILD_INFO.encode(),
-        "tensorflow/libtensorflow_framework.so.2": framework("libcudart.so.12", "libcudnn.so.9"),
+        "tensorflow/libtensorflow_framework.so.2": library,
     }
 
     def build(python: str) -> Path:
@@ -89,6 +91,32 @@ def test_a_row_is_written_out_of_the_wheel_alone(
     assert again.returncode == 2
     assert "known-release" in again.stderr
     assert matrix.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("words", "cpu", "evidence"), [((), "avx", "cpu-avx"), (("--deep",), "avx2 fma", "wheel-guard")]
+)
+def test_deep_takes_what_the_cpu_must_have_from_the_wheel(
+    shop: Shop,
+    matrix: Path,
+    release: Callable[[str], Path],
+    tmp_path: Path,
+    *,
+    words: tuple[str, ...],
+    cpu: str,
+    evidence: str,
+) -> None:
+    release("cp312")
+    done = propose(shop, tmp_path, "--tf", "2.99.0", "--no-import", "--json", *words)
+    document = json.loads(done.stdout)
+    tables = tables_of(document["text"])
+    row = tables["releases"][NAME]
+    assert row["cpu"] == cpu
+    assert tables["claims"][row["claims"]]["cpu"] == evidence
+    assert tables["evidence"][evidence]["kind"] == ("artifact" if words else "vendor")
+    said = "it refuses to run without avx2 fma (it was avx)"
+    assert (said in document["breaking"]) == bool(words)
+    assert matrix.read_text() != document["text"]
 
 
 def test_a_requirement_that_nothing_meets_takes_a_python_away(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -23,7 +24,7 @@ from provision.model.certified import Certification
 from provision.model.installed import InstalledFacts
 from provision.model.measurement import Measurement
 from provision.model.versions import Dotted, TfVersion
-from provision.model.wheel import WheelFacts
+from provision.model.wheel import GuardFacts, WheelFacts
 from provision.report.audit_env import env_document
 from provision.report.audit_matrix import matrix_document
 from provision.report.audit_propose import proposal_document
@@ -144,6 +145,8 @@ def fits(document: Any, name: str) -> None:
 def test_documents_fit(reader: Reader, tensorflow: Path) -> None:
     facts = wheel_facts(reader, reader.locate(str(tensorflow)))
     fits(wheel_document(facts), "wheel")
+    for guard in (GuardFacts(("sse", "avx")), GuardFacts(None, "it is stripped")):
+        fits(wheel_document(dataclasses.replace(facts, guard=guard)), "wheel")
     fits(env_document(InstalledFacts("/env", "venv", "3.12.1", facts)), "env")
     fits(proposal_document(Proposal("tensorflow==2.99.0", "", "", facts, imported={"3.12": ""})), "propose")
     matrix = load()

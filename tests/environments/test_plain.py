@@ -89,7 +89,7 @@ def with_uv(python: str, prefix: Path, lock: Path) -> None:
 @pytest.mark.parametrize(
     ("release", "install"),
     [
-        ("2.4.1", with_pip),
+        pytest.param("2.4.1", with_pip, marks=_EVERY),
         ("2.4.1", with_uv),
         ("2.21", with_uv),
         pytest.param("2.21", with_pip, marks=_EVERY),

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from provision.host.parallel import Pending, each
+from provision.system.parallel import Pending, each
 
 
 def test_results_come_in_the_order_of_the_items() -> None:

@@ -16,7 +16,7 @@ from provision.model.environment import RECORD_FOLDER
 from provision.model.progress import Silent
 from provision.model.remedy import Step
 from provision.repair.files.patch import REPAIRS
-from provision.repair.stage import Carried, StageContext, build_stage, carry_out
+from provision.repair.stage import Carried, StageContext, build_stage, carry_out, untouched
 from provision.snapshot.interpreter import ask
 from provision.snapshot.snapshot import Wanted, take
 from provision.system import System
@@ -75,7 +75,7 @@ def staged(
     stage = prefix / RECORD_FOLDER / REPAIRS / "0a1b2c3d" / "stage"
     stage.parent.mkdir(parents=True, exist_ok=True)
     before = tree(prefix)
-    left_out = build_stage(prefix, stage, steps)
+    left_out = build_stage(prefix, stage, () if steps is None else untouched(prefix, steps))
     uv = Uv(system, offline=offline)
     context = StageContext(prefix, stage, snapshot.environment, snapshot, known, uv, Silent(), offline)
     return Staged(system, context, before, left_out)

@@ -11,7 +11,7 @@ from provision.model.level import Level
 from provision.model.remedy import Install, Relocate, Step, Unset, Wire
 from provision.model.repair import Repairing, RepairPlan
 from provision.model.verdict import Outcome, Stage, StageStatus, Verdict
-from provision.repair.better import complaint
+from provision.repair.better import complaint, needed_level
 
 _NUMPY = Install(("numpy<2",))
 
@@ -46,6 +46,13 @@ SOUND = diagnosis()
 def test_what_is_gone_and_proved_is_kept() -> None:
     assert complaint(diagnosis(NUMPY), SOUND, verdict(), plan(NUMPY)) == ""
     assert complaint(diagnosis(NUMPY), SOUND, None, plan(NUMPY)) == ""
+
+
+def test_the_loader_gate_proves_links_and_scripts_and_an_import_proves_packages() -> None:
+    hidden = finding("visible_devices_hidden", Unset("/env/bin/activate", "CUDA_VISIBLE_DEVICES"))
+    assert needed_level(plan(LOST, hidden)) is Level.GATE
+    assert needed_level(plan(LOST, NUMPY)) is Level.IMPORT
+    assert needed_level(plan(finding("environment_moved", Relocate("/old")))) is Level.IMPORT
 
 
 def test_what_is_still_so_goes_back() -> None:

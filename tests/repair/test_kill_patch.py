@@ -22,6 +22,7 @@ from repair.interference import (
     repair,
 )
 from repair.trees import Picture, in_memory, make_before, picture, remove_all, stage_of
+from thorough import EVERY_ROW
 
 from provision.model.repair import EntryState
 from provision.repair.history.journal import read_history, unfinished
@@ -160,7 +161,7 @@ def test_a_step_that_fails_is_walked_back(world: World, code: int) -> None:
 @pytest.mark.e2e
 @pytest.mark.parametrize("code", FAULTS)
 def test_many_steps_that_fail_are_walked_back(world: World, code: int) -> None:
-    _fail(world, code, range(FAULTS.index(code), world.steps, 4))
+    _fail(world, code, range(FAULTS.index(code), world.steps, 4 if EVERY_ROW else 12))
 
 
 def _fail_for_good(world: World, code: int, steps: range) -> None:
@@ -180,4 +181,4 @@ def test_a_disk_that_fails_for_good_loses_nothing(world: World, code: int) -> No
 @pytest.mark.e2e
 @pytest.mark.parametrize("code", FAULTS)
 def test_a_disk_that_fails_for_good_at_any_step_loses_nothing(world: World, code: int) -> None:
-    _fail_for_good(world, code, range(FAULTS.index(code), world.steps, 4))
+    _fail_for_good(world, code, range(FAULTS.index(code), world.steps, 4 if EVERY_ROW else 12))

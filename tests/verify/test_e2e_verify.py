@@ -18,6 +18,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from thorough import sample
 
 import provision.verify
 from provision.host import find_interpreters
@@ -145,7 +146,7 @@ class Made:
         return premises_of(system, inspect(system, self.prefix), None, None)
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.release)
+@pytest.fixture(scope="module", params=sample(CASES, 1, 3), ids=lambda case: case.release)
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     import uv
 

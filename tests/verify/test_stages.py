@@ -228,6 +228,15 @@ def test_the_gate_is_asked_twice_and_once_without_variables(
 ) -> None:
     machine = Machine(environment, 1)
     machine.verify(Level.GATE, monkeypatch, LD_LIBRARY_PATH="/opt/old", HOME="/home/anna")
-    user, bare = (environ for name, environ, _ in machine.asked if name == "gate")
+    asked = [environ for name, environ, _ in machine.asked if name == "gate"]
+    bare, user = sorted(asked, key=lambda environ: "LD_LIBRARY_PATH" in environ)
     assert user["LD_LIBRARY_PATH"] == "/opt/old"
     assert not {"LD_LIBRARY_PATH", "HOME"} & set(bare)
+
+
+def test_the_gate_is_asked_once_where_no_variable_reaches_the_loader(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(environment, 1)
+    machine.verify(Level.GATE, monkeypatch, HOME="/home/anna", TF_CLI_CONFIG_FILE="/etc/terraform")
+    assert [name for name, _, _ in machine.asked].count("gate") == 1

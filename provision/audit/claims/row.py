@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from provision.audit.claims.code import code_claims
+from provision.audit.claims.cpu import cpu_claims
 from provision.audit.claims.verdicts import INDEX, Judge
 from provision.audit.contents.search import searched
 from provision.model.artifact import Artifact, Release
@@ -59,7 +60,7 @@ def row_claims(row: Row, read: Read) -> tuple[Claim, ...]:
         *_optional(judge, row, framework),
         *_search(judge, row, framework),
         *code_claims(judge, row, facts),
-        *(judge.undecidable("cpu", word) for word in row.cpu_features),
+        *cpu_claims(judge, row, facts),
         _xla(judge, row, read.nvcc.get(row.requirement)),
         judge.undecidable("import", "it imports today", note="to be seen by installing it: audit propose does"),
     )

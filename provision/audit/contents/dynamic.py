@@ -23,7 +23,7 @@ _MOST_SEGMENTS = 4096
 _MOST_TAGS = 10_000
 _MOST_VERSIONS = 10_000
 _MOST_SYMBOLS = 200_000
-_DAMAGED = (
+DAMAGED = (
     ELFError,
     struct.error,
     ValueError,
@@ -63,6 +63,11 @@ class _Bounded(io.BufferedIOBase):
         return self._stream.tell()
 
 
+def bounded_elf(stream: BinaryIO) -> ELFFile:
+    """Return a library whose parser reads only so much of it; what it raises of a damaged one is in `DAMAGED`."""
+    return ELFFile(cast("BinaryIO", _Bounded(stream)))
+
+
 def read_dynamic_facts(path: Path) -> DynamicFacts:
     """Return what the dynamic linker reads of a library.
 
@@ -71,7 +76,7 @@ def read_dynamic_facts(path: Path) -> DynamicFacts:
     """
     try:
         with path.open("rb") as stream:
-            file = ELFFile(cast("BinaryIO", _Bounded(stream)))
+            file = bounded_elf(stream)
             if file.num_segments() > _MOST_SEGMENTS or file.num_sections() > 1 << 16:
                 raise _unreadable(path, "its tables are too long")
             segment = next((item for item in file.iter_segments() if isinstance(item, DynamicSegment)), None)
@@ -85,7 +90,7 @@ def read_dynamic_facts(path: Path) -> DynamicFacts:
             return _facts(tags, versions)
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise _unreadable(path, f"it is not a whole ELF library ({type(error).__name__})") from error
 
 
@@ -97,7 +102,7 @@ def read_exports(path: Path) -> frozenset[str]:
     """
     try:
         with path.open("rb") as stream:
-            file = ELFFile(cast("BinaryIO", _Bounded(stream)))
+            file = bounded_elf(stream)
             if file.num_segments() > _MOST_SEGMENTS:
                 raise _unreadable(path, "its tables are too long")
             segment = next((item for item in file.iter_segments() if isinstance(item, DynamicSegment)), None)
@@ -107,7 +112,7 @@ def read_exports(path: Path) -> frozenset[str]:
             return frozenset(str(symbol.name) for symbol in symbols if symbol["st_shndx"] != "SHN_UNDEF")
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise _unreadable(path, f"it is not a whole ELF library ({type(error).__name__})") from error
 
 

@@ -11,11 +11,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from zipfile import ZipInfo
 
 from pydantic import TypeAdapter, ValidationError
 
 from provision.audit.contents.deep import Code, Exports, read_code, read_given
 from provision.audit.contents.framework import FRAMEWORK, read_framework
+from provision.audit.contents.guard import read_guard
 from provision.audit.contents.metadata import installed, read_metadata, read_names
 from provision.audit.contents.without_kernels import write_without_kernels
 from provision.audit.reading.archive import Archive
@@ -24,13 +26,17 @@ from provision.audit.reading.index import Located
 from provision.audit.reading.reader import Reader
 from provision.model.artifact import Artifact, Cost
 from provision.model.document import jsonable
-from provision.model.wheel import FrameworkFacts, MetadataFacts, NameFacts, Unread, WheelFacts
+from provision.model.wheel import FrameworkFacts, GuardFacts, MetadataFacts, NameFacts, Unread, WheelFacts
 
 T = TypeVar("T")
 PLAIN = ("names", "metadata", "framework")
 """The sections of a plain audit."""
 CODE = "code"
-"""The section of ``--deep``: every library is read whole."""
+"""The section of ``--deep`` for which every library is read whole."""
+GUARD = "guard"
+"""The other one: what is checked of the CPU."""
+DEEP = (*PLAIN, CODE, GUARD)
+"""The sections of ``--deep``."""
 _FRAMEWORK_LIMIT = 2 << 30
 
 
@@ -42,6 +48,13 @@ class _Framework:
     unread: Unread | None = None
 
 
+@dataclass(frozen=True)
+class _Guard:
+    """What that library checks of the CPU: None likewise."""
+
+    facts: GuardFacts | None
+
+
 class OpenWheel:
     """One wheel whose archive is opened when something has to be read of it, and not before."""
 
@@ -50,6 +63,7 @@ class OpenWheel:
         self.reader, self.located = reader, located
         self._kept = reader.kept(located)
         self._archive: Archive | None = None
+        self._guarded: _Guard | None = None
 
     @property
     def archive(self) -> Archive:
@@ -102,6 +116,10 @@ class OpenWheel:
         found = self.section("framework", _Framework, self._framework, lasting=lambda found: found.unread is None)
         return found.facts, found.unread
 
+    def guard(self) -> GuardFacts | None:
+        """What the framework library checks of the CPU, None where there is none."""
+        return self.section(GUARD, _Guard, self._guard).facts
+
     def code(self) -> Code:
         """GPU code and looked-up names of all its libraries, each of which is read whole."""
         return self.section("kernels", Code, read_code)
@@ -111,12 +129,9 @@ class OpenWheel:
         return self.section("exports", Exports, read_given)
 
     def _framework(self, archive: Archive) -> _Framework:
-        path = next((path for path in sorted(archive.sizes) if re.fullmatch(FRAMEWORK, installed(path))), None)
-        info = archive.names.member(path) if path else None
+        info = _library(archive)
         if info is None:
             return _Framework(None)
-        if info.file_size > _FRAMEWORK_LIMIT:
-            raise hostile(archive.filename, f"its framework library says it is {info.file_size} bytes long")
         place = installed(info.filename)
         ask = self.metadata().cuda_build is not False
         with tempfile.TemporaryDirectory(prefix="tfgpu-audit-") as folder:
@@ -124,10 +139,36 @@ class OpenWheel:
             if write_without_kernels(archive, info, file):
                 read = read_framework(self.reader.system, file, place, ask=ask, in_part=True)
                 if read[1] is None:
+                    self._keep_guard(file)
                     return _Framework(*read)
             with file.open("wb") as stream:
                 stream.writelines(archive.stream(info))
+            self._keep_guard(file)
             return _Framework(*read_framework(self.reader.system, file, place, ask=ask))
+
+    def _keep_guard(self, file: Path) -> None:
+        """Read the other section of a library that is at hand: `guard` need not fetch it once more."""
+        self._guarded = self.section(GUARD, _Guard, lambda _: _Guard(read_guard(file)))
+
+    def _guard(self, archive: Archive) -> _Guard:
+        info = _library(archive)
+        if self._guarded is not None or info is None:
+            return self._guarded or _Guard(None)
+        with tempfile.TemporaryDirectory(prefix="tfgpu-audit-") as folder:
+            file = Path(folder) / info.filename.rsplit("/", 1)[-1]
+            if not write_without_kernels(archive, info, file):
+                with file.open("wb") as stream:
+                    stream.writelines(archive.stream(info))
+            return _Guard(read_guard(file))
+
+
+def _library(archive: Archive) -> ZipInfo | None:
+    """Return the framework library, None where there is none; raises InvalidFileError, code ``hostile-wheel``."""
+    path = next((path for path in sorted(archive.sizes) if re.fullmatch(FRAMEWORK, installed(path))), None)
+    info = archive.names.member(path) if path else None
+    if info is not None and info.file_size > _FRAMEWORK_LIMIT:
+        raise hostile(archive.filename, f"its framework library says it is {info.file_size} bytes long")
+    return info
 
 
 def wheel_facts(reader: Reader, located: Located, sections: Collection[str] = PLAIN) -> WheelFacts:
@@ -136,7 +177,7 @@ def wheel_facts(reader: Reader, located: Located, sections: Collection[str] = PL
     Args:
         reader: session and cache.
         located: the wheel.
-        sections: of `PLAIN`, or `CODE`, what is read; the rest is None.
+        sections: of `DEEP`, what is read; the rest is None.
 
     Raises:
         InvalidFileError: code ``hostile-wheel``: it is not what it claims.
@@ -155,6 +196,7 @@ def wheel_facts(reader: Reader, located: Located, sections: Collection[str] = PL
         metadata=metadata,
         framework=framework,
         code=code,
+        guard=wheel.guard() if GUARD in sections else None,
         unread=(unread,) if unread else (),
         cost=wheel.cost(time.monotonic() - start),
     )

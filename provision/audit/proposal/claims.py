@@ -23,6 +23,7 @@ _HOW = {
     "wheel-build-info": ("artifact", "{wheel}", "tensorflow/python/platform/build_info.py inside it"),
     "wheel-dynamic": ("artifact", "{wheel}", "DT_RPATH or DT_RUNPATH of libtensorflow_framework"),
     "wheel-fatbins": ("artifact", "{wheel}", "headers of every fatbin in every shared library"),
+    "wheel-guard": ("artifact", "{wheel}", "the checks of the CPU in the code of libtensorflow_framework"),
     "wheel-loaders": ("artifact", "{wheel}", "the loader functions of libtensorflow_framework called"),
     "wheel-metadata": ("artifact", "{wheel}", "Requires-Dist of the extra and-cuda"),
     "wheel-strings": ("artifact", "{wheel}", "whether its libraries hold the path nvidia/cuda_nvcc"),
@@ -67,7 +68,9 @@ def claims_name(
         if group in _OPTIONAL and group not in values:
             continue
         evidence = _READ.get(group) or origins.read.get(group)
-        if group in _AS_BEFORE and values.get(group) == named.get(group):
+        # What a release checks of the CPU its own wheel says best, where that was read.
+        told = group == _FOR_EVERY_RELEASE and evidence is not None
+        if group in _AS_BEFORE and values.get(group) == named.get(group) and not told:
             evidence = _carried(group, behind, tables, origins) or evidence
         if evidence is None:
             taken.append(group)

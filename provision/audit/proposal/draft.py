@@ -11,6 +11,7 @@ from typing import Any
 
 from packaging.version import Version
 
+from provision.audit.claims.cpu import highest
 from provision.audit.contents.search import search
 from provision.audit.proposal.claims import Origins, claims_name
 from provision.audit.proposal.demands import Demands, demands_of
@@ -96,7 +97,7 @@ class _Draft:
             "pythons": " ".join(demands.pythons),
             "platform": ".".join(artifact.platforms),
             "glibc": artifact.glibc,
-            "cpu": " ".join(self._near.cpu_features),
+            "cpu": " ".join(self._cpu()),
             "cuda": cuda.text,
             "cudnn": cudnn.text,
             "gate": gate_name(tables, gate, str(cudnn.major)),
@@ -257,6 +258,16 @@ class _Draft:
         self._notes.append("the code inside is what build_info names; which kernels are PTX alone, --deep reads")
         entry = {"sass": said[0], **({"ptx": said[1]} if said[1] else {})}
         return self._tables.name("code", entry, f"tensorflow-{self._minor}")
+
+    def _cpu(self) -> tuple[str, ...]:
+        guard, near = self._material.facts.guard, self._near
+        if guard is None:
+            return near.cpu_features
+        if guard.features is None:
+            self._notes.append(f"what it needs of the CPU is that of {near.requirement}: {guard.why}")
+            return near.cpu_features
+        self._origins.say("cpu", "wheel-guard")
+        return highest(guard.features)
 
     def _xla(self) -> bool:
         if self._material.xla is None:

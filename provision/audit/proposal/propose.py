@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
+from provision.audit.claims.cpu import highest
 from provision.audit.contents.demands import admits, applies, meeting, pinned
 from provision.audit.contents.extra import AND_CUDA, chosen, read_names_of
 from provision.audit.contents.search import search
 from provision.audit.contents.strings import knows_nvcc
-from provision.audit.contents.wheel import CODE, PLAIN, OpenWheel, wheel_facts
+from provision.audit.contents.wheel import DEEP, PLAIN, OpenWheel, wheel_facts
 from provision.audit.matrix import audit_matrix
 from provision.audit.proposal.draft import draft
 from provision.audit.proposal.material import Material, nearest
@@ -51,7 +52,8 @@ def material_of(
         distribution: ``tensorflow`` or ``tf-nightly``.
         version: of the release.
         today: ISO date.
-        deep: whether every library is read whole: GPU code, and whether XLA knows the folder of ptxas.
+        deep: whether every library is read whole: GPU code, what is checked of the CPU, and whether XLA knows the
+            folder of ptxas.
 
     Raises:
         UsageError: code ``unknown-release`` or ``no-wheel``.
@@ -63,7 +65,7 @@ def material_of(
     located = found.best(_series(near.wheel)) or found.best()
     if located is None:
         raise UsageError(f"{distribution} {version} has no wheel for Linux on x86_64", code="no-wheel")
-    facts = wheel_facts(reader, located, (*PLAIN, CODE) if deep else PLAIN)
+    facts = wheel_facts(reader, located, DEEP if deep else PLAIN)
     resolved, oldest = _resolved(reader, facts), _resolved(reader, facts, newest_first=False)
     named = {f"{item.artifact.distribution}=={item.artifact.version}": item.names for item in resolved if item.names}
     if facts.framework and facts.framework.gate is not None and named:
@@ -203,6 +205,11 @@ def breaking(material: Material) -> tuple[str, ...]:
     found += [f"it has wheels for Python {' '.join(more)}"] if more else []
     if facts.artifact.glibc != near.glibc.text:
         found.append(f"it needs glibc {facts.artifact.glibc} (it was {near.glibc})")
+    needed = highest(facts.guard.features or ()) if facts.guard else ()
+    if needed and set(needed) != set(near.cpu_features):
+        found.append(
+            f"it refuses to run without {' '.join(needed)} (it was {' '.join(near.cpu_features) or 'nothing'})"
+        )
     if not (facts.metadata.build_info or {}).get("cuda_version"):
         found.append("its build_info names no CUDA version: who decides by that takes it for a build without CUDA")
     found += _floors(material)

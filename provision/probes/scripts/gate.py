@@ -245,8 +245,8 @@ def ending(code):
     return "exit %d" % code
 
 
-def call(folder, framework, name, function, seconds):
-    """Run one child for one loader function; always returns a dict with ``ended``."""
+def start(folder, framework, name, function):
+    """Start one child for one loader function; `finish` waits for it."""
     import subprocess  # the child, which starts as often, does without
 
     log = os.path.join(folder, name + ".log")
@@ -263,13 +263,27 @@ def call(folder, framework, name, function, seconds):
             stderr=stream,
             env=environ,
         )
-        try:
-            output, _ = process.communicate(json.dumps({"child": task}).encode(), timeout=seconds)
-            ended = ending(process.returncode)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            output, _ = process.communicate()
-            ended = "timeout"
+    try:
+        process.stdin.write(json.dumps({"child": task}).encode())
+        process.stdin.close()
+    except OSError:
+        pass  # it has died already, and `finish` tells how
+    process.stdin = None
+    return process, folder, log, debug
+
+
+def finish(started, seconds):
+    """Wait for a child and return what it and both logs say; always a dict with ``ended``."""
+    import subprocess
+
+    process, folder, log, debug = started
+    try:
+        output, _ = process.communicate(timeout=seconds)
+        ended = ending(process.returncode)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        output, _ = process.communicate()
+        ended = "timeout"
     with open(log, encoding="utf-8", errors="replace") as stream:
         text = stream.read()
     result = {"libraries": said_by_tensorflow(text), "log": text[-6000:], "status_ok": None, "mapped": None}
@@ -317,14 +331,21 @@ def main():
     folder = tempfile.mkdtemp(prefix="tfgpu-gate-")
     try:
         functions = read["functions"]
-        if _GATE in functions:
-            said["gate"] = call(folder, framework, _GATE, functions[_GATE], seconds)
-        wanted = list(given.get("beside", _BESIDE_THE_GATE))
+
+        def begin(names):
+            # Side by side: each of them spends most of its time with loading the same library.
+            return [(name, start(folder, framework, name, functions[name])) for name in names if name in functions]
+
+        started = begin([_GATE]) + begin(given.get("beside", _BESIDE_THE_GATE))
+        for name, child_process in started:
+            answer = finish(child_process, seconds)
+            if name == _GATE:
+                said["gate"] = answer
+            else:
+                said["calls"][name] = answer
         if "gate" not in said or (said["gate"]["ended"] and given.get("narrow", True)):
-            wanted += _OF_THE_GATE
-        for name in wanted:
-            if name in functions:
-                said["calls"][name] = call(folder, framework, name, functions[name], seconds)
+            for name, child_process in begin(_OF_THE_GATE):
+                said["calls"][name] = finish(child_process, seconds)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     _guest.answer(said)

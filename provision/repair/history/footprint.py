@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from provision.model.environment import RECORD_FOLDER
@@ -18,10 +18,10 @@ in it has marks of its own. Inodes are no part of it: on overlayfs, the copy by 
 Footprint = Mapping[str, Mark]
 
 
-def footprint(prefix: Path) -> Footprint:
-    """Return the mark of every path, byte code and the journal aside; raises OSError."""
+def footprint(prefix: Path, left_out: Collection[Path] = ()) -> Footprint:
+    """Return the mark of every path, byte code, the journal and ``left_out`` aside; raises OSError."""
     found: dict[str, Mark] = {}
-    _walk(os.fspath(prefix), "", found)
+    _walk(os.fspath(prefix), "", frozenset(map(os.fspath, left_out)), found)
     return found
 
 
@@ -40,15 +40,15 @@ def changed_since(before: Footprint, prefix: Path, patch: Patch) -> tuple[str, .
     return tuple(changed)
 
 
-def _walk(folder: str, inside: str, found: dict[str, Mark]) -> None:
+def _walk(folder: str, inside: str, left_out: frozenset[str], found: dict[str, Mark]) -> None:
     with os.scandir(folder) as entries:
         for entry in entries:
             path = f"{inside}{entry.name}"
-            if entry.name == BYTE_CODE or path == f"{RECORD_FOLDER}/{REPAIRS}":
+            if entry.name == BYTE_CODE or path == f"{RECORD_FOLDER}/{REPAIRS}" or entry.path in left_out:
                 continue
             found[path] = _mark(entry.stat(follow_symlinks=False))
             if entry.is_dir(follow_symlinks=False):
-                _walk(entry.path, f"{path}/", found)
+                _walk(entry.path, f"{path}/", left_out, found)
 
 
 def _mark(found: os.stat_result) -> Mark:

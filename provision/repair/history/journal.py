@@ -16,7 +16,7 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -108,8 +108,12 @@ class Held:
         """Release the lock; where there is no history, nothing is left of the folder."""
         self._taken.release()
 
-    def begin(self, repairs: Sequence[Repairing]) -> Journal:
+    def begin(self, repairs: Sequence[Repairing], untouched: Collection[Path] = ()) -> Journal:
         """Open the journal of a new repair, in state BUILDING; what killed ones left of their copies is removed.
+
+        Args:
+            repairs: what it is for.
+            untouched: folders of the environment in which nothing will be changed.
 
         Raises:
             ToolFailedError: ``repair-cut-off``: one is half applied, see `recover`.
@@ -134,7 +138,7 @@ class Held:
         try:
             write_atomic(folder / LINES, json.dumps(first_line(entry, number)) + "\n")
             sync_directory(folder.parent)
-            before = footprint(self.prefix)
+            before = footprint(self.prefix, untouched)
         except BaseException:
             remove_patiently(folder)
             raise

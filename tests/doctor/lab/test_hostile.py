@@ -18,6 +18,7 @@ import pytest
 from fakedriver import build as fakedriver
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from thorough import EVERY_ROW
 
 from provision.backends.installed_files import installed_files
 from provision.doctor.diagnose import diagnose
@@ -203,7 +204,7 @@ def explained(data: bytes) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::SyntaxWarning")
-@pytest.mark.parametrize("mutations", [1000, pytest.param(10_000, marks=pytest.mark.e2e)])
+@pytest.mark.parametrize("mutations", [1000, *([10_000] if EVERY_ROW else [])])
 def test_thousands_of_damaged_files_are_read_without_a_crash_or_a_hang(
     mutations: int, library: bytes, tmp_path: Path
 ) -> None:

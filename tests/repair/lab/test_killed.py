@@ -1,6 +1,6 @@
 """Kill -9 over a repair of a real environment that does a bit of everything: afterwards it is repaired, or as before.
 
-``TFGPU_EVERY_ROW=1`` kills at a hundred moments; `test_kill_command.py` does it in a small world each time.
+A hundred moments, and only with ``TFGPU_EVERY_ROW=1``; `test_kill_command.py` does it in a small world each time.
 """
 
 from __future__ import annotations
@@ -25,12 +25,16 @@ from provision.model.level import Level
 from provision.model.repair import EntryState, RepairOutcome
 from provision.repair.history.journal import read_history, unfinished
 
-pytestmark = [pytest.mark.e2e, pytest.mark.index]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.index,
+    pytest.mark.skipif(not EVERY_ROW, reason="minutes for each ten moments; TFGPU_EVERY_ROW=1 asks for it"),
+]
 
 RELEASE = "created-2.10.1"
 FAULTS = ("two-distributions", "protobuf-4", "no-cudnn-cu11", "links-gone", "visible-by-activation")
 """Distributions taken away, exchanged and added; links made, a start script and the record rewritten."""
-MOMENTS = 100 if EVERY_ROW else 2
+MOMENTS = 100
 QUICKLY = ("--yes", "--level", "gate")
 """Without importing TensorFlow each time."""
 
@@ -99,7 +103,6 @@ def shop(workshop: Callable[[str], Workshop]) -> Workshop:
     return broken(workshop)
 
 
-@pytest.mark.skipif(not EVERY_ROW, reason="minutes for each ten; TFGPU_EVERY_ROW=1 asks for it")
 def test_a_kill_at_any_moment_leaves_the_environment_repaired_or_as_it_was(shop: Workshop) -> None:
     before = shop.keep()
     begin = time.monotonic()

@@ -11,7 +11,7 @@ import queue
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
-from provision.system import start_thread
+from provision.system.process import start_thread
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -34,11 +34,15 @@ class Pending(Generic[T]):
         except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
             self._errors.append(error)
 
-    def result(self) -> T:
-        """Wait for the function and return what it returned, or raise what it raised."""
+    def wait(self) -> None:
+        """Return when the function has ended, in whatever way."""
         # In slices: an interrupt that the kernel hands to another thread does not wake a join without a limit.
         while self._thread.is_alive():
             self._thread.join(_SLICE)
+
+    def result(self) -> T:
+        """Wait for the function and return what it returned, or raise what it raised."""
+        self.wait()
         if self._errors:
             raise self._errors[0]
         return self._values[0]
