@@ -65,8 +65,8 @@ class Place:
 def environment_facts(system: System, place: Place, *, deep: bool = False) -> WheelFacts:
     """Return what a wheel of the same release would say, as far as what is installed says it.
 
-    What cannot be read is in ``unread``. ``deep``: every library is read whole, for GPU code, symbol cover and
-    what is checked of the CPU.
+    What cannot be read is in ``unread``. ``deep``: every library is read whole, for GPU code and symbol
+    cover.
     """
     start = time.monotonic()
     unread: list[Unread] = []
@@ -86,7 +86,7 @@ def environment_facts(system: System, place: Place, *, deep: bool = False) -> Wh
         search=search(framework, wheels) if framework and framework.gate else None,
         code=code,
         symbols=_cover(place, framework, wheels, looked_up, unread) if framework and looked_up else None,
-        guard=read_guard(place.framework) if deep and place.framework else None,
+        guard=read_guard(place.framework) if place.framework else None,
         unread=tuple(dict.fromkeys(unread)),
         cost=Cost(seconds=time.monotonic() - start),
     )

@@ -51,7 +51,7 @@ def audit_matrix(
         matrix: the whole of it.
         rows: of it, those that are wanted.
         tell: told what was read.
-        deep: whether GPU code and what is checked of the CPU are read too: every library, whole.
+        deep: whether GPU code is read too: every library, whole.
 
     Raises:
         ToolFailedError: code ``index-not-readable``.

@@ -37,9 +37,8 @@ def audit_wheel(
         text: ``NAME==VERSION``, a file or an address.
         folder: where a file is looked for.
         python: series whose wheel is wanted where a release has several.
-        deep: whether every library is read whole: GPU code, what is checked of the CPU, and the CUDA names that
-            TensorFlow looks up, held against the wheels that the row of the release pins, else against those that
-            ``and-cuda`` would bring.
+        deep: whether every library is read whole: GPU code, and the CUDA names that TensorFlow looks up, held
+            against the wheels that the row of the release pins, else against those that ``and-cuda`` would bring.
         download: whether a server without ranges may be asked for the whole wheel.
         reader: session and cache to use instead of a new one.
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from provision.audit.claims.cpu import highest, with_lower
 from provision.audit.contents.guard import INITIALISER, read_guard
-from provision.audit.contents.wheel import DEEP, PLAIN, wheel_facts
+from provision.audit.contents.wheel import GUARD, PLAIN, wheel_facts
 from provision.audit.reading.reader import Reader
 from provision.cli.main import app
 from provision.model.wheel import GuardFacts
@@ -164,9 +164,10 @@ def release(shop: Shop, framework: Callable[..., bytes], tmp_path: Path) -> Path
 
 def test_it_is_a_section_that_is_kept(reader: Reader, shop: Shop, release: Path) -> None:
     located = reader.locate(f"tensorflow=={release.name.split('-')[1]}")
-    assert wheel_facts(reader, located, PLAIN).guard is None
+    without = [section for section in PLAIN if section != GUARD]
+    assert wheel_facts(reader, located, without).guard is None
     asked = len(shop.asked)
-    facts = wheel_facts(reader, located, (*PLAIN, "guard"))
+    facts = wheel_facts(reader, located, PLAIN)
     assert facts.guard == GuardFacts((*SETS, "avx2", "fma"))
     assert len(shop.asked) == asked, "the library was at hand when its loader was asked"
 
@@ -176,7 +177,7 @@ def test_it_is_read_by_itself_where_the_rest_is_known(reader: Reader, release: P
     wheel_facts(reader, located, PLAIN)
     [kept] = reader.cache.folder.rglob("guard.json") if reader.cache.folder else []
     kept.unlink()
-    assert wheel_facts(reader, located, DEEP).guard == GuardFacts((*SETS, "avx2", "fma"))
+    assert wheel_facts(reader, located, PLAIN).guard == GuardFacts((*SETS, "avx2", "fma"))
     assert kept.is_file()
 
 
@@ -188,11 +189,9 @@ def test_a_wheel_without_the_library_has_none(reader: Reader, shop: Shop) -> Non
 def test_the_command_says_it(release: Path, shop: Shop, tmp_path: Path) -> None:
     environ = {"UV_DEFAULT_INDEX": shop.address, "UV_NO_CONFIG": "1", "PIP_CONFIG_FILE": os.devnull}
     environ |= {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    run = CliRunner().invoke(app, ["audit", "wheel", str(release), "--deep"], env=environ)
+    run = CliRunner().invoke(app, ["audit", "wheel", str(release)], env=environ)
     assert "  CPU             refuses to run without sse sse2 sse3 sse4_1 sse4_2 avx avx2 fma\n" in run.output
-    plain = CliRunner().invoke(app, ["audit", "wheel", str(release), "--json"], env=environ)
-    assert json.loads(plain.output)["guard"] is None
-    run = CliRunner().invoke(app, ["audit", "wheel", str(release), "--deep", "--json"], env=environ)
+    run = CliRunner().invoke(app, ["audit", "wheel", str(release), "--json"], env=environ)
     assert json.loads(run.output)["guard"] == {"features": [*SETS, "avx2", "fma"], "why": ""}
 
 

@@ -233,7 +233,7 @@ def test_a_true_matrix_is_confirmed(reader: Reader, tmp_path: Path, text: str) -
     ):
         assert (kind, claimed) in confirmed
     for kind, verdict, evidence in (
-        ("cpu", ClaimVerdict.NOT_READ, "vendor: https://example.org/page"),
+        ("cpu", ClaimVerdict.UNDECIDABLE, "vendor: https://example.org/page"),
         ("constraints", ClaimVerdict.UNDECIDABLE, "vendor: https://example.org/page"),
         ("driver-floor", ClaimVerdict.UNDECIDABLE, "vendor: https://example.org/page"),
         ("modules", ClaimVerdict.NOT_READ, f"artifact: {NAME}"),
@@ -366,7 +366,7 @@ def test_what_is_needed_of_the_cpu(standing: Standing, tmp_path: Path, cpu: str,
 @pytest.mark.parametrize(
     ("guard", "cpu", "verdict", "note"),
     [
-        (None, "avx", ClaimVerdict.NOT_READ, "--deep reads it"),
+        (None, "avx", ClaimVerdict.NOT_READ, ""),
         (GuardFacts(None, "it is stripped"), "avx", ClaimVerdict.UNDECIDABLE, "it is stripped"),
         (GuardFacts(("avx",)), "avx f16c", ClaimVerdict.UNDECIDABLE, "TensorFlow checks no such set"),
     ],

@@ -34,11 +34,11 @@ def cpu_claims(judge: Judge, row: Row, facts: WheelFacts | None) -> Iterator[Cla
     Args:
         judge: of the row.
         row: its ``cpu`` names instruction sets; each stands for those below it too.
-        facts: of its wheel; its guard is read with ``--deep`` alone.
+        facts: of its wheel; None where it was not read.
     """
     guard = facts.guard if facts else None
     if guard is None:
-        yield from (judge.not_read("cpu", word, "--deep reads it" if facts else "") for word in row.cpu_features)
+        yield from (judge.not_read("cpu", word) for word in row.cpu_features)
         return
     if guard.features is None:
         yield from (judge.undecidable("cpu", word, note=guard.why) for word in row.cpu_features)

@@ -29,13 +29,13 @@ from provision.model.document import jsonable
 from provision.model.wheel import FrameworkFacts, GuardFacts, MetadataFacts, NameFacts, Unread, WheelFacts
 
 T = TypeVar("T")
-PLAIN = ("names", "metadata", "framework")
+GUARD = "guard"
+"""The section of what is checked of the CPU."""
+PLAIN = ("names", "metadata", "framework", GUARD)
 """The sections of a plain audit."""
 CODE = "code"
-"""The section of ``--deep`` for which every library is read whole."""
-GUARD = "guard"
-"""The other one: what is checked of the CPU."""
-DEEP = (*PLAIN, CODE, GUARD)
+"""The section for which every library is read whole."""
+DEEP = (*PLAIN, CODE)
 """The sections of ``--deep``."""
 _FRAMEWORK_LIMIT = 2 << 30
 
