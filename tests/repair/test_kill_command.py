@@ -71,4 +71,4 @@ def test_a_kill_at_any_moment_leaves_it_repaired_or_as_it_was(world: World) -> N
         call(world, "--undo", "env")
         assert tree(env) == before
     assert ends["cut"] >= MOMENTS // 5
-    assert ends["before"]
+    assert ends["before"] or not EVERY_ROW, "of ten moments none may come before the first change"

@@ -64,6 +64,7 @@ ASKED_FOR = ("kernel-elsewhere",)
 
 _TWELVE = ("plain-2.15.1", "created-2.15.1", "plain-2.20.0", "created-2.20.0")
 LARGE = (
+    "half-removed",
     "not-installed",
     "emptied-extension",
     "deleted-module",
@@ -71,7 +72,7 @@ LARGE = (
     "cut-framework",
     "claimed-by-nobody",
 )
-"""Those that put 20,000 files of TensorFlow back; `half-removed` and `cpu-build` stand for them in the gate."""
+"""Those that put 20,000 files of TensorFlow back; `cpu-build` stands for them in the gate."""
 
 MORE = {
     "bare-wheels": (),

@@ -52,7 +52,7 @@ def test_one_repair_and_tensorflow_lists_the_gpu(release: str, workshop: Callabl
     assert not (shop.prefix / ".tfgpu").exists(), "a dry run has left something"
     done = ran(shop, "--yes")
     assert (done["outcome"], done["after"]["findings"]) == ("repaired", []), done
-    assert [stage["status"] for stage in done["verdict"]["stages"]] == ["passed", "passed"]
+    assert {stage["status"] for stage in done["verdict"]["stages"]} == {"passed"}
     assert [item["path"] for item in dry["paths"]] == [item["path"] for item in done["paths"]]
     assert dry["packages"] == done["packages"]
     assert gpus(shop) == "GPUS 1"
