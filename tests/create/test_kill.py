@@ -181,4 +181,4 @@ def test_a_real_create_killed_at_many_moments(tmp_path: Path, release: str) -> N
         assert record["release"] == release
         assert len(list(target.glob("lib/python*/site-packages/*.dist-info"))) == record["packages"]
         subprocess.run(["rm", "-rf", str(target)], check=True)
-    assert killed >= times * 0.6, f"{killed} of {times} creates were killed"
+    assert killed >= times * 0.4, f"{killed} of {times} creates were killed"

