@@ -65,8 +65,7 @@ class Place:
 def environment_facts(system: System, place: Place, *, deep: bool = False) -> WheelFacts:
     """Return what a wheel of the same release would say, as far as what is installed says it.
 
-    What cannot be read is in ``unread``. ``deep``: every library is read whole, for GPU code and symbol
-    cover.
+    What cannot be read is in ``unread``. ``deep``: every library is read whole, for GPU code and symbol cover.
     """
     start = time.monotonic()
     unread: list[Unread] = []

@@ -43,8 +43,8 @@ RECORDED = ("CUDA_CACHE_DISABLE", "CUDA_CACHE_PATH", "CUDA_DEVICE_ORDER", "CUDA_
             "NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_VISIBLE_DEVICES", "TF_GPU_ALLOCATOR")  # fmt: skip
 """Variables that are kept and change how a GPU is reached."""
 
-_TO_THE_LOADER = ("CUDA", "GLIBC_TUNABLES", "LD_", "NVIDIA_")
-"""How the variables begin that ld.so(8), CUDA's libraries or a hook in the environment may listen to."""
+_BENDS = ("TFGPU_NO_PRELOAD", "GLIBC_TUNABLES")
+"""Variables beside those of the loader (``LD_…``) that change which file answers."""
 
 _FORCED: Mapping[str, str] = {
     "PYTHONNOUSERSITE": "1",
@@ -70,11 +70,6 @@ class GuestEnviron:
     dropped: Mapping[str, str]
     kept: Mapping[str, str]
 
-    @property
-    def is_bare(self) -> bool:
-        """Whether nothing in it can make libraries be found that `bare_environ` would not find, or hide them."""
-        return not any(name.startswith(_TO_THE_LOADER) for name in self.values)
-
 
 def guest_environ(environ: Mapping[str, str], extra: Mapping[str, str] | None = None) -> GuestEnviron:
     """Return the user's environment as a probe gets it, with ``extra`` on top."""
@@ -82,6 +77,11 @@ def guest_environ(environ: Mapping[str, str], extra: Mapping[str, str] | None = 
     kept = {name: environ[name] for name in RECORDED if name in environ}
     values = {name: value for name, value in environ.items() if name not in DROPPED}
     return GuestEnviron({**values, **_FORCED, **(extra or {})}, dropped, kept)
+
+
+def bends_the_loader(variables: Mapping[str, str]) -> bool:
+    """Whether the loader may find other libraries under these variables than under `bare_environ`."""
+    return any(value and (name.startswith("LD_") or name in _BENDS) for name, value in variables.items())
 
 
 def bare_environ() -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from provision.report.words import printable
 _FEW = 3
 """Rows up to which every claim is shown by itself; of more only what is contradicted, the rest is counted."""
 _LINE, _KIND = 100, 14
-_LEFT = frozenset({"cpu", "gpus", "modules", "ptx", "sass", "symbols", "unserved", "xla"})
+_LEFT = frozenset({"gpus", "modules", "ptx", "sass", "symbols", "unserved", "xla"})
 """What a plain audit leaves unread on purpose."""
 _TITLES = {
     ClaimVerdict.CONFIRMED: "confirmed",

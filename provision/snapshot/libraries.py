@@ -16,7 +16,7 @@ from provision import wiring
 from provision.errors import InvalidFileError
 from provision.model.environment_facts import STALE, Answered, GateFacts, LibraryFacts, SearchedFolder
 from provision.probes.environment import Inventory
-from provision.probes.hygiene import bare_environ, guest_environ
+from provision.probes.hygiene import bare_environ, bends_the_loader, guest_environ
 from provision.probes.launcher import run_probe
 from provision.snapshot.premises import framework_file
 from provision.snapshot.xla_tools import read_tools
@@ -31,8 +31,6 @@ _LOG = 6000
 _IMPOSTOR = "no version function"
 _OF_THE_GATE = ("CudaRuntime", "Cublas", "CublasLt", "Cufft", "Curand", "Cusolver", "Cusparse", "Cudnn")
 """Loader functions whose libraries stop the GPU, for releases that have no function for all of them."""
-_BENDS = ("TFGPU_NO_PRELOAD", "GLIBC_TUNABLES")
-"""Variables beside those of the loader (``LD_…``) that change which file answers."""
 _CUDA_FILE = re.compile(
     r"lib(cuda|cublas|cudnn|cufft|cupti|curand|cusolver|cusparse|nccl|nvrtc|nvJitLink)\w*\.so[.\d]*\Z"
 )
@@ -72,7 +70,7 @@ def read_libraries(
     if asked:
         ask = _Question(system, seen, premises, str(framework))
         user = Pending(lambda: ask.under(user_environ(variables)))
-        bare = Pending(lambda: ask.under(bare_environ())) if _bent(variables) else user
+        bare = Pending(lambda: ask.under(bare_environ())) if bends_the_loader(variables) else user
     premises = whole() if whole else premises
     report, wired = _wiring(seen)
     provided = _provided(seen, premises)
@@ -97,11 +95,6 @@ def user_environ(variables: Mapping[str, str]) -> Mapping[str, str]:
     """Return what the user's own programs start with, less what would change the probe's words and not the answer."""
     kept = {name: variables[name] for name in ("LD_PRELOAD",) if variables.get(name)}
     return guest_environ(variables, kept).values
-
-
-def _bent(variables: Mapping[str, str]) -> bool:
-    """Whether another answer can come out without the user's variables."""
-    return any(value and (name.startswith("LD_") or name in _BENDS) for name, value in variables.items())
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from provision.matrix import peaks_of
 from provision.model.matrix import Row
 from provision.model.verdict import Level, Stage
 from provision.model.versions import ComputeCapability
-from provision.probes.hygiene import bare_environ
+from provision.probes.hygiene import bare_environ, bends_the_loader
 from provision.snapshot.deep import LIMITS, Run, device_stage, import_stage
 from provision.snapshot.premises import framework_file
 from provision.system.parallel import Pending
@@ -65,7 +65,7 @@ def _gate(run: Run) -> Stage:
     if blocked is not None:
         return failed(Level.GATE, blocked, Said(None))
     arguments = {"framework": str(framework), "seconds": (run.timeout or LIMITS[Level.GATE]) / 2}
-    if run.environ.is_bare:
+    if not bends_the_loader(run.environ.values):
         # Nothing that the loader listens to is set: the same question twice has the same answer.
         said = run.ask(Level.GATE, "gate", arguments)
         return judge_gate(run.premises, said, said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from provision.probes.hygiene import DROPPED, bare_environ, guest_environ
+from provision.probes.hygiene import DROPPED, bare_environ, bends_the_loader, guest_environ
 
 
 @pytest.mark.parametrize("name", sorted(DROPPED))
@@ -39,3 +39,10 @@ def test_extra_values_win() -> None:
 def test_the_bare_environment_is_bare() -> None:
     assert "LD_LIBRARY_PATH" not in bare_environ()
     assert "HOME" not in bare_environ()
+
+
+def test_what_the_loader_or_the_hook_listens_to_bends_its_answer() -> None:
+    for name in ("LD_LIBRARY_PATH", "LD_BIND_NOW", "GLIBC_TUNABLES", "TFGPU_NO_PRELOAD"):
+        assert bends_the_loader({"HOME": "/home/anna", name: "1"})
+        assert not bends_the_loader({name: ""}), "empty is as good as unset"
+    assert not bends_the_loader({"HOME": "/home/anna", "CUDA_VISIBLE_DEVICES": "0", "TF_CLI_CONFIG_FILE": "/x"})

@@ -52,8 +52,7 @@ def material_of(
         distribution: ``tensorflow`` or ``tf-nightly``.
         version: of the release.
         today: ISO date.
-        deep: whether every library is read whole: GPU code, and whether XLA knows the
-            folder of ptxas.
+        deep: whether every library is read whole: GPU code, and whether XLA knows the folder of ptxas.
 
     Raises:
         UsageError: code ``unknown-release`` or ``no-wheel``.
